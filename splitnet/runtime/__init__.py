@@ -1,1 +1,5 @@
-"""runtime"""
+"""Engines that run a graph: ONNX Runtime by default."""
+
+from splitnet.runtime.graph import Array, Graph, TensorSpec
+
+__all__ = ["Array", "Graph", "TensorSpec"]

@@ -1,0 +1,156 @@
+"""The manifest of a bundle: `bundle.json`, its schema and its fingerprint.
+
+A bundle is the unit of deployment: edge and cloud load the same directory, every request carries its fingerprint.
+All paths are relative POSIX paths inside the bundle; shapes leave the batch dimension out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+FORMAT = 1
+"""Version of the manifest's schema."""
+
+
+def _relative(path: str) -> str:
+    pure = PurePosixPath(path)
+    if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path or str(pure) != path:
+        raise ValueError(f"{path!r} is not a plain relative path")
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_relative)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """Base of every part of the manifest: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(Part):
+    """One file of the bundle."""
+
+    path: RelativePath
+    size: int = Field(ge=0)
+    sha256: Sha256
+
+
+class ImageInput(Part):
+    """How a photo becomes the network's input: resize the short side, crop the centre, (x - mean) / std.
+
+    `mean` and `std` are per channel (RGB) in units of 8-bit pixel values; the tensor is float32, (N, 3, height, width).
+    """
+
+    kind: Literal["image"] = "image"
+    tensor: str
+    height: int = Field(gt=0, le=8192)
+    width: int = Field(gt=0, le=8192)
+    resize_short: int = Field(gt=0, le=8192)
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the input tensor without the batch dimension."""
+        return (3, self.height, self.width)
+
+
+class Cut(Part):
+    """A place where exactly one tensor crosses from edge to cloud.
+
+    `edge` and `cloud` name the two ONNX graphs, or are None for a cut that was found but not built.
+    `macs_before` and `macs_after` count multiply-adds for one input.
+    """
+
+    name: Name
+    tensor: str
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "float16"] = "float32"
+    macs_before: int = Field(ge=0)
+    macs_after: int = Field(ge=0)
+    edge: RelativePath | None = None
+    cloud: RelativePath | None = None
+
+    @property
+    def values(self) -> int:
+        """Number of values that cross for one input."""
+        return math.prod(self.shape)
+
+    @property
+    def float_bytes(self) -> int:
+        """Bytes that cross for one input without any codec."""
+        return self.values * (2 if self.dtype == "float16" else 4)
+
+
+class Task(Part):
+    """A question that the cloud answers from the shared features.
+
+    `head` is an ONNX graph from `input` (an output of every cloud graph, with a batch dimension) to `output`, or None
+    where the cloud graph computes `output` itself. `kind` chooses the post-processor in `splitnet.tasks`.
+    """
+
+    name: Name
+    kind: Name
+    input: str
+    output: str
+    head: RelativePath | None = None
+    labels: RelativePath | None = None
+
+
+class Manifest(Part):
+    """Everything that `bundle.json` says."""
+
+    format: Literal[1] = FORMAT
+    name: Name
+    version: Name
+    source: str
+    input: ImageInput
+    whole: RelativePath
+    cuts: tuple[Cut, ...] = Field(min_length=1)
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    files: tuple[File, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for kind, names in (
+            ("cut", [cut.name for cut in self.cuts]),
+            ("task", [task.name for task in self.tasks]),
+            ("file", [file.path for file in self.files]),
+        ):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"{kind} {repeated[0]!r} is listed more than once")
+        listed = {file.path for file in self.files}
+        used = {self.whole, *(task.head for task in self.tasks), *(task.labels for task in self.tasks)}
+        used |= {path for cut in self.cuts for path in (cut.edge, cut.cloud)}
+        missing = sorted(path for path in used if path is not None and path not in listed)
+        if missing:
+            raise ValueError(f"{missing[0]!r} is used but not listed under files")
+        if any((cut.edge is None) != (cut.cloud is None) for cut in self.cuts):
+            raise ValueError("a cut needs both its edge and its cloud graph, or neither")
+        return self
+
+    @property
+    def built_cuts(self) -> tuple[Cut, ...]:
+        """The cuts whose graphs are in the bundle, from the input to the output."""
+        return tuple(cut for cut in self.cuts if cut.edge is not None)
+
+    def canonical(self) -> bytes:
+        """The manifest as canonical JSON: sorted keys, no blanks, ASCII, no trailing newline."""
+        return json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+        ).encode("ascii")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical manifest, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical()).hexdigest()

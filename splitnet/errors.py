@@ -1,0 +1,137 @@
+"""Every exception that splitnet raises on purpose.
+
+::
+
+    SplitnetError
+    ├── UsageError                a value a person typed cannot be used
+    ├── ModelError                a network cannot be loaded, exported or cut
+    ├── BundleError               a bundle is missing, incomplete or altered
+    ├── ImageError                a photo cannot be read
+    ├── OutputError               a result cannot be written (full disk, permissions)
+    ├── VerificationError         split and whole network disagree
+    └── ServiceError              an answer of the service, by gRPC status code
+        ├── InvalidRequestError       INVALID_ARGUMENT
+        ├── UnknownError              NOT_FOUND
+        ├── FingerprintError          FAILED_PRECONDITION
+        ├── OverloadedError           RESOURCE_EXHAUSTED
+        ├── LateError                 DEADLINE_EXCEEDED
+        ├── UnavailableError          UNAVAILABLE
+        ├── CancelledError            CANCELLED
+        ├── UnimplementedError        UNIMPLEMENTED
+        └── InternalError             INTERNAL
+
+A library's own exception never escapes: it is wrapped with ``raise ... from``. `featcodec` has a tree of its own
+(`featcodec.errors`), because it is useful without splitnet.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SplitnetError(Exception):
+    """Root of the tree; its message is one line that says what was wrong and what to do."""
+
+
+class UsageError(SplitnetError):
+    """A value that a person or a caller chose cannot be used: an unknown cut, codec, task or model."""
+
+
+class ModelError(SplitnetError):
+    """A network cannot be loaded, exported, analysed or cut."""
+
+
+class BundleError(SplitnetError):
+    """A bundle is missing, incomplete, altered or of an unknown format."""
+
+
+class ImageError(SplitnetError):
+    """A photo cannot be read or decoded."""
+
+
+class OutputError(SplitnetError):
+    """A result cannot be written."""
+
+
+class VerificationError(SplitnetError):
+    """Split and whole network disagree by more than the tolerance."""
+
+
+class ServiceError(SplitnetError):
+    """An answer of the service that is not a result; `code` is the name of its gRPC status code.
+
+    The service core raises these, the transports carry them, the client raises the same class again.
+    """
+
+    code: ClassVar[str] = "UNKNOWN"
+
+
+class InvalidRequestError(ServiceError):
+    """The frame is malformed or does not fit the cut."""
+
+    code = "INVALID_ARGUMENT"
+
+
+class UnknownError(ServiceError):
+    """The service does not have this model, cut or task."""
+
+    code = "NOT_FOUND"
+
+
+class FingerprintError(ServiceError):
+    """Edge and service hold different bundles."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class OverloadedError(ServiceError):
+    """A limit was reached: the queue is full or the frame too large."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
+class LateError(ServiceError):
+    """The deadline passed before the answer was there."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class UnavailableError(ServiceError):
+    """No server answers, or it is shutting down."""
+
+    code = "UNAVAILABLE"
+
+
+class CancelledError(ServiceError):
+    """The request was cancelled."""
+
+    code = "CANCELLED"
+
+
+class UnimplementedError(ServiceError):
+    """Something answers at this address, but it is not this service."""
+
+    code = "UNIMPLEMENTED"
+
+
+class InternalError(ServiceError):
+    """The service failed in a way that is its own fault."""
+
+    code = "INTERNAL"
+
+
+SERVICE_ERRORS: dict[str, type[ServiceError]] = {
+    error.code: error
+    for error in (
+        InvalidRequestError,
+        UnknownError,
+        FingerprintError,
+        OverloadedError,
+        LateError,
+        UnavailableError,
+        CancelledError,
+        UnimplementedError,
+        InternalError,
+    )
+}
+"""gRPC status code name -> the exception that stands for it."""
