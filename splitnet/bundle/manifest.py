@@ -1,7 +1,7 @@
 """The manifest of a bundle: `bundle.json`, its schema and its fingerprint.
 
-A bundle is the unit of deployment: edge and cloud load the same directory, every request carries its fingerprint.
-All paths are relative POSIX paths inside the bundle; shapes leave the batch dimension out.
+A bundle is the unit of deployment: edge and cloud load the same directory, every request carries its
+fingerprint. All paths are relative POSIX paths inside the bundle; shapes leave the batch dimension out.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import hashlib
 import json
 import math
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-FORMAT = 1
+FORMAT: Final = 1
 """Version of the manifest's schema."""
 
 
@@ -27,6 +27,8 @@ def _relative(path: str) -> str:
 
 RelativePath = Annotated[str, AfterValidator(_relative)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Mean = Annotated[float, Field(allow_inf_nan=False)]
+Std = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -47,7 +49,11 @@ class File(Part):
 class ImageInput(Part):
     """How a photo becomes the network's input: resize the short side, crop the centre, (x - mean) / std.
 
-    `mean` and `std` are per channel (RGB) in units of 8-bit pixel values; the tensor is float32, (N, 3, height, width).
+    Where height and width differ, the photo is resized to just cover the crop enlarged by resize_short /
+    min(height, width), which for a square crop is the same as resizing the short side to `resize_short`.
+
+    `mean` and `std` are per channel (RGB) in units of 8-bit pixel values; the tensor is float32, (N, 3,
+    height, width).
     """
 
     kind: Literal["image"] = "image"
@@ -56,8 +62,14 @@ class ImageInput(Part):
     width: int = Field(gt=0, le=8192)
     resize_short: int = Field(gt=0, le=8192)
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Std, Std, Std]
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Self:
+        if self.resize_short < min(self.height, self.width):
+            raise ValueError(f"resize_short {self.resize_short} is smaller than the crop {self.height}x{self.width}")
+        return self
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -95,8 +107,9 @@ class Cut(Part):
 class Task(Part):
     """A question that the cloud answers from the shared features.
 
-    `head` is an ONNX graph from `input` (an output of every cloud graph, with a batch dimension) to `output`, or None
-    where the cloud graph computes `output` itself. `kind` chooses the post-processor in `splitnet.tasks`.
+    `head` is an ONNX graph from `input` (an output of every cloud graph, with a batch dimension) to
+    `output`, or None where the cloud graph computes `output` itself. `kind` chooses the post-processor in
+    `splitnet.tasks`.
     """
 
     name: Name

@@ -1,1 +1,4 @@
-"""graph"""
+"""ONNX graphs: import, export, cut points, extraction, cost.
+
+Everything here needs the extra ``[train]``; importing the package itself imports nothing.
+"""

@@ -1,0 +1,106 @@
+"""Split against whole: a bundle whose halves do not give the whole network's answers is never written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from splitnet.bundle.manifest import Cut, ImageInput, Task
+from splitnet.errors import ModelError, UsageError, VerificationError
+from splitnet.runtime.graph import Array
+from splitnet.runtime.onnxruntime_engine import OnnxGraph
+
+TOLERANCE = 1e-4
+"""Largest difference allowed, relative to the largest value of the whole network's output."""
+
+
+class Verifier:
+    """Runs the whole network once and every split after it on the same inputs.
+
+    Parameters
+    ----------
+    contents
+        The bundle's files by path.
+    arrays
+        Inputs of shape (N, 3, height, width), float32, beside random photos in batches of one and, if the
+        batch is free, three.
+    """
+
+    def __init__(
+        self,
+        contents: Mapping[str, bytes],
+        whole: str,
+        image: ImageInput,
+        tasks: Sequence[Task],
+        arrays: Sequence[Array] = (),
+    ) -> None:
+        self._contents, self._tasks, self._tensor = contents, tasks, image.tensor
+        graph = OnnxGraph(contents[whole])
+        batches = (1, 3) if graph.inputs[0].shape[0] is None else (1,)
+        self._inputs = [random_input(image, batch) for batch in batches]
+        for array in arrays:
+            if array.dtype != np.float32 or array.shape[1:] != image.shape:
+                raise UsageError(f"cannot verify with {array.dtype} {array.shape}: the input is float32 {image.shape}")
+            self._inputs.append(array)
+        outputs = [task.output for task in tasks]
+        self._expected = [graph.run({self._tensor: array}, outputs) for array in self._inputs]
+        self._heads = {task.name: OnnxGraph(contents[task.head]) for task in tasks if task.head is not None}
+
+    def check(self, cut: Cut) -> float:
+        """Largest relative difference of any output at `cut`; 0.0 where all are identical to the bit.
+
+        Raises
+        ------
+        VerificationError
+            if it is above `TOLERANCE`, or shapes differ, or a half cannot run: names the cut and the tensor.
+        """
+        assert cut.edge is not None
+        assert cut.cloud is not None
+        worst = 0.0
+        try:
+            edge, cloud = OnnxGraph(self._contents[cut.edge]), OnnxGraph(self._contents[cut.cloud])
+            for array, expected in zip(self._inputs, self._expected, strict=True):
+                (features,) = edge.run({self._tensor: array})
+                if features.shape[1:] != cut.shape or features.dtype != cut.dtype:
+                    raise VerificationError(
+                        f"cut {cut.name}: the tensor {cut.tensor!r} is {features.dtype} {features.shape[1:]},"
+                        f" expected {cut.dtype} {cut.shape}"
+                    )
+                (shared,) = cloud.run({cut.tensor: features})
+                for task, whole in zip(self._tasks, expected, strict=True):
+                    head = self._heads.get(task.name)
+                    split = shared if head is None else head.run({task.input: shared})[0]
+                    worst = max(worst, _compare(cut, task, split, whole))
+        except ModelError as error:
+            raise VerificationError(f"cut {cut.name}: its graphs do not run: {error}") from error
+        return worst
+
+
+def random_input(image: ImageInput, batch: int) -> Array:
+    """Photos of seeded random pixels, normalised: (batch, 3, height, width), float32."""
+    generator = np.random.default_rng(batch)
+    # Coarse squares over fine noise: flat areas and edges as in a photo, so that deep layers see more than
+    # a grey mean.
+    coarse = generator.integers(0, 200, (batch, 3, -(-image.height // 32), -(-image.width // 32)))
+    pixels = np.kron(coarse, np.ones((32, 32)))[:, :, : image.height, : image.width]
+    pixels = pixels + generator.integers(0, 56, pixels.shape)
+    mean, std = (np.array(values).reshape(3, 1, 1) for values in (image.mean, image.std))
+    return np.asarray((pixels - mean) / std, dtype=np.float32)
+
+
+def _compare(cut: Cut, task: Task, split: Array, whole: Array) -> float:
+    place = f"cut {cut.name}: the tensor {task.output!r}"
+    if split.shape != whole.shape or split.dtype != whole.dtype:
+        raise VerificationError(
+            f"{place} is {split.dtype} {split.shape} split, {whole.dtype} {whole.shape} in the whole network"
+        )
+    if np.array_equal(split, whole, equal_nan=whole.dtype.kind == "f"):
+        return 0.0
+    difference = np.abs(split.astype(np.float64) - whole.astype(np.float64)).max()
+    scale = np.abs(whole.astype(np.float64)).max()
+    relative = float(difference / scale) if scale else float("inf")
+    # Written so that NaN fails.
+    if not relative <= TOLERANCE:
+        raise VerificationError(f"{place} differs from the whole network by {relative:.2g} of its largest value")
+    return relative

@@ -1,0 +1,84 @@
+"""Shapes and types of the tensors in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from splitnet.errors import ModelError
+from splitnet.graph.extract import serialise
+from splitnet.graph.tensors import inputs
+from splitnet.runtime.onnxruntime_engine import OnnxGraph
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """ONNX element type and shape, batch dimension included, of a tensor."""
+
+    type: int
+    shape: tuple[int, ...]
+
+
+def shapes(model: onnx.ModelProto, batch: int, wanted: Iterable[str]) -> dict[str, Tensor]:
+    """Shapes of the tensors in `wanted` for `batch` inputs; all other dimensions of the input must be fixed.
+
+    ONNX's shape inference comes first; what it leaves open is read off a run of the graph on zeros.
+
+    Raises
+    ------
+    ModelError
+        if inference finds a contradiction, or the run fails.
+    """
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    source = inputs(fixed.graph)[0]
+    source.type.tensor_type.shape.dim[0].dim_value = batch
+    # Declared output shapes are often symbols that contradict the fixed input.
+    for value in fixed.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    del fixed.graph.value_info[:]
+    try:
+        inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=False, data_prop=True)
+    except Exception as error:  # onnx.shape_inference.InferenceError, or protobuf's
+        raise ModelError(f"the network's shapes do not fit together: {_line(error)}") from error
+    graph = inferred.graph
+    known = {tensor.name: Tensor(tensor.data_type, tuple(tensor.dims)) for tensor in graph.initializer}
+    for value in (*graph.value_info, *graph.output, *graph.input):
+        tensor = _complete(value)
+        if tensor is not None:
+            known[value.name] = tensor
+    wanted = tuple(dict.fromkeys(wanted))
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        known.update(_run(fixed, known[source.name], missing))
+    return {name: known[name] for name in wanted}
+
+
+def _complete(value: onnx.ValueInfoProto) -> Tensor | None:
+    kind = value.type.tensor_type
+    if not kind.HasField("shape") or not kind.elem_type:
+        return None
+    if not all(dim.HasField("dim_value") for dim in kind.shape.dim):
+        return None
+    return Tensor(kind.elem_type, tuple(dim.dim_value for dim in kind.shape.dim))
+
+
+def _run(model: onnx.ModelProto, source: Tensor, names: list[str]) -> dict[str, Tensor]:
+    name = inputs(model.graph)[0].name
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=missing) for missing in names)
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(source.type)
+    arrays = OnnxGraph(serialise(model)).run({name: np.zeros(source.shape, dtype)})
+    found = {}
+    for tensor, array in zip(names, arrays, strict=True):
+        if not isinstance(array, np.ndarray):
+            raise ModelError(f"the value {tensor!r} is not a tensor")
+        found[tensor] = Tensor(onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+    return found
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

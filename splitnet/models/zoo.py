@@ -1,0 +1,103 @@
+"""The zoo: the networks that `splitnet build NAME` knows, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from splitnet.bundle.manifest import ImageInput
+from splitnet.errors import UsageError
+from splitnet.models.weights import EFFICIENTNET_LITE0, PublishedWeights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ZooTask:
+    """A task of a network: its name, its kind (see `splitnet.tasks`), its output, and a label file beside
+    this module.
+    """
+
+    name: str
+    kind: str
+    output: str
+    labels: str | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A pretrained network.
+
+    `build` returns a torch module in evaluation mode with its batch norms folded; it maps the image tensor
+    described by `input` to a dictionary of named tensors. `cuts` are the names that may become cuts,
+    `tasks` name the outputs.
+    """
+
+    name: str
+    version: str
+    weights: PublishedWeights
+    input: ImageInput
+    cuts: tuple[str, ...]
+    tasks: tuple[ZooTask, ...]
+    build: Callable[[], nn.Module]
+
+
+def _lite0() -> nn.Module:
+    from splitnet.models.efficientnet_lite import LITE0, EfficientNetLite
+
+    network = EfficientNetLite(LITE0).eval()
+    network.load_published(EFFICIENTNET_LITE0.load())
+    return network.fold()
+
+
+ZOO: dict[str, Network] = {
+    network.name: network
+    for network in (
+        Network(
+            name="efficientnet-lite0",
+            version="1",
+            weights=EFFICIENTNET_LITE0,
+            input=ImageInput(
+                tensor="image",
+                height=224,
+                width=224,
+                resize_short=256,
+                interpolation="bicubic",
+                mean=(127.0, 127.0, 127.0),
+                std=(128.0, 128.0, 128.0),
+            ),
+            cuts=("stem", *(f"block{index}" for index in range(16)), "head", "pooled"),
+            tasks=(
+                ZooTask("classification", "classification", "logits", "imagenet_labels.txt"),
+                ZooTask("embedding", "embedding", "embedding"),
+            ),
+            build=_lite0,
+        ),
+    )
+}
+
+
+def find_network(name: str) -> Network:
+    """The network called `name`. Raises UsageError that names the closest match and all there are."""
+    try:
+        return ZOO[name]
+    except KeyError:
+        close = difflib.get_close_matches(name, ZOO, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        known = ", ".join(sorted(ZOO))
+        raise UsageError(f"no network is called {name!r}: {hint}known: {known}; or give an .onnx file") from None
+
+
+def read_labels(name: str) -> tuple[str, ...]:
+    """The lines of a label file beside this module, for example ``imagenet_labels.txt`` (1,000 labels in
+    words).
+
+    ImageNet's labels are the first lemma of each class's synset in WordNet 3.0 (Princeton University), in
+    the order of the class indices; where two first lemmas are the same word, the second one's next lemma or
+    a gloss tells them apart.
+    """
+    return tuple(files("splitnet.models").joinpath(name).read_text(encoding="utf-8").splitlines())
