@@ -1,1 +1,71 @@
-"""featcodec."""
+"""featcodec: compact, self-describing frames for the feature maps of neural networks.
+
+>>> import numpy as np, featcodec
+>>> features = np.random.default_rng(0).standard_normal((80, 14, 14), np.float32)
+>>> frame = featcodec.encode(features, "affine:bits=8|zlib:level=3")
+>>> featcodec.decode(frame).shape
+(80, 14, 14)
+
+Needs numpy alone; compression libraries are imported when a spec uses them.
+"""
+
+from __future__ import annotations
+
+from featcodec.codec import decode, decode_many, encode, encode_many, info
+from featcodec.contract import ArrayCoder, ByteCoder, Profile, Quantiser, Stage
+from featcodec.errors import (
+    ChecksumError,
+    FeatcodecError,
+    FrameError,
+    InputError,
+    LimitError,
+    MissingLibraryError,
+    NonFiniteError,
+    PayloadError,
+    ProfileRequiredError,
+    SpecError,
+    TruncatedError,
+    UnsupportedError,
+)
+from featcodec.header import Extension, FrameInfo, TensorInfo
+from featcodec.limits import Limits
+from featcodec.parameters import choice, integer, number
+from featcodec.registry import ParameterInfo, StageInfo, list_stages
+from featcodec.spec import Spec, parse_spec
+
+__all__ = [
+    "ArrayCoder",
+    "ByteCoder",
+    "ChecksumError",
+    "Extension",
+    "FeatcodecError",
+    "FrameError",
+    "FrameInfo",
+    "InputError",
+    "LimitError",
+    "Limits",
+    "MissingLibraryError",
+    "NonFiniteError",
+    "ParameterInfo",
+    "PayloadError",
+    "Profile",
+    "ProfileRequiredError",
+    "Quantiser",
+    "Spec",
+    "SpecError",
+    "Stage",
+    "StageInfo",
+    "TensorInfo",
+    "TruncatedError",
+    "UnsupportedError",
+    "choice",
+    "decode",
+    "decode_many",
+    "encode",
+    "encode_many",
+    "info",
+    "integer",
+    "list_stages",
+    "number",
+    "parse_spec",
+]

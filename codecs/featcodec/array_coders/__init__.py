@@ -1,0 +1,1 @@
+"""Built-in array coders, one a file."""

@@ -1,0 +1,1 @@
+"""Built-in byte coders, one a file."""
