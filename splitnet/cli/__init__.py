@@ -1,1 +1,72 @@
-"""cli"""
+"""The `splitnet` command: one file a subcommand, heavy imports inside them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from splitnet._version import __version__
+from splitnet.cli import build, demo, edge_run, inspect, serve
+from splitnet.cli.exit_codes import ExitCode, exit_code
+from splitnet.errors import SplitnetError
+
+app = typer.Typer(
+    name="splitnet",
+    help="Split inference for CNNs: first layers on the device, a few kilobytes of features, the rest in the cloud.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+edge = typer.Typer(help="The device's half.", no_args_is_help=True)
+app.add_typer(edge, name="edge")
+app.command("build")(build.build)
+app.command("inspect")(inspect.inspect)
+app.command("serve")(serve.serve)
+edge.command("run")(edge_run.run)
+app.command("demo")(demo.demo)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print it."),
+) -> None:
+    """Options before the subcommand."""
+
+
+def main() -> None:
+    """Run the command; an error is one line on standard error and the exit code of docs/cli.md.
+
+    With SPLITNET_DEBUG=1 in the environment, errors keep their traceback.
+    """
+    try:
+        app()
+    except SplitnetError as error:
+        _fail(str(error), exit_code(error), error)
+    except ImportError as error:
+        _fail(f"{error.name or error} is not installed; see the extras in README.md", ExitCode.USAGE, error)
+    except KeyboardInterrupt as error:
+        _fail("interrupted", ExitCode.INTERRUPTED, error)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; say nothing more, also at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OUTPUT)
+    except OSError as error:
+        _fail(f"{error.strerror or error}: {error.filename or 'output'}", ExitCode.OUTPUT, error)
+    except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line too
+        line = f"internal error: {type(error).__name__}: {error}; run again with SPLITNET_DEBUG=1 and report it"
+        _fail(line, ExitCode.INTERNAL, error)
+
+
+def _fail(message: str, code: ExitCode, error: BaseException) -> None:
+    if os.environ.get("SPLITNET_DEBUG") == "1":
+        raise error
+    print(f"splitnet: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -31,6 +31,8 @@ class OnnxGraph:
     ----------
     model
         Path of an ``.onnx`` file, or its bytes.
+    name
+        What errors call the graph; the file's name by default.
     threads
         Threads of one run. The default of one keeps a device's other work alive and makes timings comparable.
 
@@ -40,7 +42,7 @@ class OnnxGraph:
         if ONNX Runtime cannot load the graph, or fails while it runs it.
     """
 
-    def __init__(self, model: Path | bytes, *, threads: int = 1) -> None:
+    def __init__(self, model: Path | bytes, *, name: str = "", threads: int = 1) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -48,7 +50,7 @@ class OnnxGraph:
         options.log_severity_level = 3
         # The arena keeps every peak for ever, and the CPU allocator is fast without it.
         options.enable_cpu_mem_arena = False
-        name = model.name if isinstance(model, Path) else "graph"
+        name = name or (model.name if isinstance(model, Path) else "graph")
         try:
             self._session = ort.InferenceSession(
                 str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]

@@ -1,0 +1,54 @@
+# Every target sets up what it needs in .venv; running one twice does nothing twice.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# Touched when the environment holds what pyproject.toml and constraints.txt ask for.
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint typecheck proto proto-check bench figures clean
+
+help: ## Print this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	@[ -x $(PYTHON) ] || python3 -m venv $(VENV)
+	@echo "setting up $(VENV) (once, about 2 minutes)"
+	@# torch first and alone: without the exact version in place, another package's range would bring a CUDA build.
+	$(PYTHON) -m pip install -q --disable-pip-version-check torch==2.13.0 -c constraints.txt
+	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+setup: $(READY) ## Make .venv with everything for tests and the demo
+
+demo: $(READY) ## Split inference on real photos, two processes, tables and out/demo/index.html
+	$(VENV)/bin/splitnet demo
+
+test: $(READY) ## Run the tests
+	$(PYTHON) -m pytest
+
+lint: $(READY) ## Check style
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+typecheck: $(READY) ## Check types, strictly
+	$(VENV)/bin/mypy
+
+proto: $(READY) ## Regenerate splitnet/v1 from proto/
+	PYTHON=$(PYTHON) proto/generate
+
+proto-check: $(READY) ## Fail when splitnet/v1 is not what proto/ generates
+	PYTHON=$(PYTHON) proto/generate --check
+
+bench: $(READY) ## Measure every published figure, full size
+	$(PYTHON) -m benchmarks.demo
+	$(PYTHON) -m benchmarks.footprint
+
+figures: $(READY) ## The short version of every benchmark, and one table: figure, value, bar, met or not
+	$(PYTHON) -m benchmarks.figures
+
+clean: ## Remove everything that the other targets made
+	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Benchmarks: each script measures published figures, prints them, and writes benchmarks/results/SCRIPT.json."""

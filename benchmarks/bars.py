@@ -1,0 +1,31 @@
+"""What published figures must reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """At most, or at least, a value."""
+
+    sense: Literal["<=", ">="]
+    value: float
+
+    def met(self, figure: float) -> bool:
+        """Whether a figure reaches the bar."""
+        return figure <= self.value if self.sense == "<=" else figure >= self.value
+
+    def __str__(self) -> str:
+        return f"{self.sense} {self.value:g}"
+
+
+BARS: dict[str, Bar] = {
+    "demo.block7.affine8_zstd.agreement": Bar(">=", 1.0),
+    "demo.block7.affine8_zstd.bytes": Bar("<=", 14_000),
+    "demo.lossless.worst_difference": Bar("<=", 1e-5),
+    "demo.overhead_ms": Bar("<=", 2.0),
+    "edge.run_rss_mb": Bar("<=", 130),
+    "import.featcodec_ms": Bar("<=", 100),
+}

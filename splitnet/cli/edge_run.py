@@ -1,0 +1,72 @@
+"""`splitnet edge run`: photos through the edge half, results as they come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splitnet.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from splitnet.cli.reports import Report
+    from splitnet.edge.trace import Trace
+
+
+def run(
+    server: Annotated[str, typer.Option(help="HOST:PORT of the service, or `local` for both halves in one process.")],
+    source: Annotated[list[str], typer.Option(help="Photo, folder or glob; may be given several times.")],
+    bundle: Annotated[
+        Path, typer.Option(envvar="SPLITNET_BUNDLE", help="Bundle directory, the same as the service's.")
+    ] = Path("bundle"),
+    cut: Annotated[str, typer.Option(help="Where to split; the cut with the fewest values by default.")] = "",
+    codec: Annotated[str, typer.Option(help="Codec spec.")] = "affine:bits=8|zstd:level=3",
+    tasks: Annotated[str, typer.Option(help="Comma-separated; all of the bundle's by default.")] = "",
+    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds for each exchange with the service.")] = 10.0,
+    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes that classification returns.")] = 5,
+    in_flight: Annotated[int, typer.Option(min=1, max=256, help="Photos under way at once.")] = 4,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one run of the edge graph.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Say where the time went.")] = False,
+) -> None:
+    """Run photos through the network, split between this device and the service.
+
+    Exit code 1: some photos had no answer (each is reported); see docs/cli.md for the others.
+    """
+    import asyncio
+
+    from splitnet.cli.reports import JsonReport, TableReport
+    from splitnet.edge.client import AsyncEdge
+    from splitnet.edge.sources import photos
+
+    paths = list(photos(source))
+    wanted = tuple(name.strip() for name in tasks.split(",") if name.strip())
+
+    async def main() -> int:
+        edge = AsyncEdge(bundle, server, cut=cut, codec=codec, threads=threads)
+        for task in wanted:
+            edge.bundle.task(task)
+        async with edge:
+            await edge.connect(timeout=min(deadline, 5.0))
+            report: Report = JsonReport(trace) if json else TableReport(len(paths), trace)
+            return await _run(edge, report)
+
+    async def _run(edge: AsyncEdge, report: Report) -> int:
+        from splitnet.edge.run import run as run_photos
+
+        failed = 0
+        traces: list[Trace] = []
+        with report:
+            outcomes = run_photos(edge, paths, tasks=wanted, top_k=top_k, deadline=deadline, in_flight=in_flight)
+            async for outcome in outcomes:
+                report.add(outcome)
+                if outcome.inference is None:
+                    failed += 1
+                else:
+                    traces.append(outcome.inference.trace)
+            report.finish(traces, failed)
+        return failed
+
+    if asyncio.run(main()):
+        raise typer.Exit(ExitCode.SOME_FAILED)

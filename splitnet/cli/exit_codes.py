@@ -1,0 +1,47 @@
+"""Exit codes of `splitnet`; documented in docs/cli.md."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from splitnet.errors import (
+    BundleError,
+    ImageError,
+    ModelError,
+    OutputError,
+    ServiceError,
+    SplitnetError,
+    UsageError,
+    VerificationError,
+)
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    SERVICE = 3
+    BUNDLE = 4
+    INPUT = 5
+    OUTPUT = 6
+    VERIFICATION = 7
+    INTERNAL = 70
+    INTERRUPTED = 130
+
+
+_BY_ERROR: tuple[tuple[type[SplitnetError], ExitCode], ...] = (
+    (UsageError, ExitCode.USAGE),
+    (ServiceError, ExitCode.SERVICE),
+    (BundleError, ExitCode.BUNDLE),
+    (ModelError, ExitCode.INPUT),
+    (ImageError, ExitCode.INPUT),
+    (OutputError, ExitCode.OUTPUT),
+    (VerificationError, ExitCode.VERIFICATION),
+)
+
+
+def exit_code(error: SplitnetError) -> ExitCode:
+    """The code that stands for an error."""
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.INTERNAL)

@@ -1,0 +1,57 @@
+"""`splitnet serve`: the cloud service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from splitnet.cloud.server import Server
+
+
+def serve(
+    bundle: Annotated[list[Path], typer.Option(help="Bundle to serve; give it several times for several models.")],
+    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:50051",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Requests that run at the same time.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one graph run.")] = 1,
+    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; one more is refused.")] = 256,
+    max_frame_bytes: Annotated[int, typer.Option(min=1, help="Largest frame accepted.")] = 8 * 1024 * 1024,
+    grace: Annotated[float, typer.Option(min=0, help="Seconds for work in flight when told to stop.")] = 10.0,
+) -> None:
+    """Serve bundles over gRPC until SIGTERM or Ctrl-C; a second signal ends it at once."""
+    import asyncio
+
+    from splitnet.bundle import Bundle
+    from splitnet.cli.logs import configure_logs
+    from splitnet.cloud.server import Server
+    from splitnet.cloud.service import InferenceService
+
+    configure_logs()
+    loaded = [Bundle.load(directory) for directory in bundle]
+    service = InferenceService(loaded, threads=threads, max_frame_bytes=max_frame_bytes)
+    server = Server(service, listen=listen, workers=workers, queue=queue)
+    asyncio.run(_serve(server, grace))
+
+
+async def _serve(server: Server, grace: float) -> None:
+    import asyncio
+    import os
+    import signal
+
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await server.start()
+    # One line on standard output for whoever started us, after which requests are answered.
+    print(f"serving on {server.address}", flush=True)
+    await stop.wait()
+    await server.stop(grace)

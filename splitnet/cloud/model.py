@@ -1,0 +1,81 @@
+"""The cloud half of one bundle, loaded and ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from splitnet.bundle import Bundle
+from splitnet.bundle.manifest import Cut, Task
+from splitnet.errors import UnknownError
+from splitnet.runtime import Array, Graph
+from splitnet.runtime.bundled import load_graph
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A task with its labels and its graph; no graph where the trunk computes the output itself."""
+
+    task: Task
+    labels: tuple[str, ...]
+    graph: Graph | None
+
+
+class CloudModel:
+    """Cloud graphs of every cut and the heads of every task, each verified against the manifest and loaded once.
+
+    Raises
+    ------
+    BundleError
+        if a file is missing or altered.
+    ModelError
+        if a graph cannot be loaded.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        manifest = bundle.manifest
+        self.bundle = bundle
+        self.cuts: dict[str, Cut] = {cut.name: cut for cut in manifest.built_cuts}
+        self._trunks: dict[str, Graph] = {
+            cut.name: load_graph(bundle, cut.cloud, threads=threads)
+            for cut in manifest.built_cuts
+            if cut.cloud is not None
+        }
+        self.heads: dict[str, Head] = {
+            task.name: Head(
+                task,
+                bundle.labels(task.name),
+                load_graph(bundle, task.head, threads=threads) if task.head is not None else None,
+            )
+            for task in manifest.tasks
+        }
+
+    def cut(self, name: str) -> Cut:
+        """Raises UnknownError, listing the cuts served."""
+        if name not in self.cuts:
+            raise UnknownError(f"no cut {name!r} in model {self.bundle.manifest.name}; it has {_names(self.cuts)}")
+        return self.cuts[name]
+
+    def wanted(self, tasks: Sequence[str]) -> list[Head]:
+        """The heads of `tasks`, each once, all of them when empty. Raises UnknownError, listing the tasks served."""
+        unknown = [task for task in tasks if task not in self.heads]
+        if unknown:
+            name = self.bundle.manifest.name
+            raise UnknownError(f"no task {unknown[0]!r} in model {name}; it has {_names(self.heads)}")
+        return [self.heads[task] for task in dict.fromkeys(tasks or self.heads)]
+
+    def shared(self, cut: Cut, features: Array) -> dict[str, Array]:
+        """Run the remaining layers once: features (N, *cut.shape) -> the tensors that heads start from, by name."""
+        trunk = self._trunks[cut.name]
+        outputs = trunk.run({trunk.inputs[0].name: features})
+        return {spec.name: output for spec, output in zip(trunk.outputs, outputs, strict=True)}
+
+    def answer(self, head: Head, shared: Mapping[str, Array]) -> Array:
+        """Run one head on the shared tensors -> its output, batch dimension first."""
+        if head.graph is None:
+            return shared[head.task.output]
+        return head.graph.run({head.graph.inputs[0].name: shared[head.task.input]}, [head.task.output])[0]
+
+
+def _names(known: Mapping[str, object]) -> str:
+    return ", ".join(known)

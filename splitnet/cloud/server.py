@@ -1,0 +1,102 @@
+"""The embedded server: the service core behind `grpc.aio`, inference off the event loop."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from splitnet.cloud.service import InferenceService
+from splitnet.cloud.servicer import InferenceServicer
+from splitnet.errors import UsageError
+from splitnet.v1 import inference_pb2 as pb
+from splitnet.v1 import inference_pb2_grpc as pb_grpc
+from splitnet.wire.channels import parse_address, server_options
+
+SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
+log = structlog.get_logger("splitnet.server")
+
+
+class Server:
+    """A gRPC server of one `InferenceService`, with grpc.health.v1 and reflection.
+
+    Parameters
+    ----------
+    service
+        The core.
+    listen
+        HOST:PORT; port 0 takes a free one, `address` tells which.
+    workers
+        Requests that run at the same time.
+    queue
+        Requests that may wait for a worker; one more is RESOURCE_EXHAUSTED.
+
+    Raises
+    ------
+    UsageError
+        from `start`, if the address cannot be listened on.
+    """
+
+    def __init__(
+        self, service: InferenceService, *, listen: str = "127.0.0.1:0", workers: int = 1, queue: int = 256
+    ) -> None:
+        self._listen = parse_address(listen, what="--listen")
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="inference")
+        self._service = service
+        self._servicer = InferenceServicer(service, self._executor, capacity=workers + queue)
+        self.address = listen
+
+    async def start(self) -> None:
+        """Listen and answer; returns as soon as the port is open."""
+        self._server = grpc.aio.server(options=server_options(self._service.max_frame_bytes))
+        self._health = health.HealthServicer()
+        pb_grpc.add_InferenceServiceServicer_to_server(self._servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (
+            SERVICE_NAME,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            reflection.SERVICE_NAME,
+        )
+        reflection.enable_server_reflection(names, self._server)
+        try:
+            port = self._server.add_insecure_port(self._listen)
+        except RuntimeError as error:
+            raise UsageError(f"cannot listen on {self._listen}; is the port taken? choose another --listen") from error
+        self.address = f"{self._listen.rpartition(':')[0]}:{port}"
+        await self._server.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        log.info("serving", address=self.address, models=[model.name for model in self._service.models()])
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Refuse new requests, let those in flight end for `grace` seconds, then close."""
+        log.info("draining", in_flight=self._servicer.in_flight, grace_seconds=grace)
+        started = time.perf_counter()
+        self._servicer.drain()
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.stop(grace)
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        log.info("stopped", seconds=round(time.perf_counter() - started, 3))
+
+    async def wait(self) -> None:
+        """Until the server is stopped."""
+        await self._server.wait_for_termination()
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+        for name in ("", SERVICE_NAME):
+            await self._health.set(name, status)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop(grace=1.0)

@@ -1,0 +1,60 @@
+"""Post-processors: one function for each kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from splitnet.errors import ModelError
+from splitnet.tasks.results import Classification, Embedding, FloatArray, Label, Result, Tensor
+
+DEFAULT_TOP_K = 5
+
+
+def classify(logits: FloatArray, labels: Sequence[str], top_k: int) -> Classification:
+    """The `top_k` classes of softmax(logits); logits have shape (K,), classes without a label are named by index."""
+    scores = logits.reshape(-1).astype(np.float64)
+    scores = np.exp(scores - scores.max())
+    probabilities = scores / scores.sum()
+    # A stable sort of the negated scores lets the lower index win a tie, on every machine.
+    best = np.argsort(-probabilities, kind="stable")[: top_k or DEFAULT_TOP_K]
+    return Classification(
+        tuple(
+            Label(int(index), labels[index] if index < len(labels) else str(index), float(probabilities[index]))
+            for index in best
+        )
+    )
+
+
+def embed(vector: FloatArray, labels: Sequence[str], top_k: int) -> Embedding:
+    """The vector, flat; its head has made it of unit length."""
+    return Embedding(vector.reshape(-1))
+
+
+def keep(values: FloatArray, labels: Sequence[str], top_k: int) -> Tensor:
+    """The tensor as it is."""
+    return Tensor(values)
+
+
+KINDS: dict[str, Callable[[FloatArray, Sequence[str], int], Result]] = {
+    "classification": classify,
+    "embedding": embed,
+    "tensor": keep,
+}
+"""Kind of a task -> its post-processor: (output without batch dimension, labels, top_k) -> result."""
+
+
+def post_process(kind: str, output: FloatArray, labels: Sequence[str] = (), top_k: int = 0) -> Result:
+    """Turn a head's output for one input into a result.
+
+    Raises
+    ------
+    ModelError
+        if no post-processor of this kind exists.
+    """
+    try:
+        function = KINDS[kind]
+    except KeyError:
+        raise ModelError(f"unknown kind of task {kind!r}; known: {', '.join(sorted(KINDS))}") from None
+    return function(output, labels, top_k)

@@ -1,0 +1,1 @@
+"""Generated protocol code (proto/splitnet/v1); never edited."""

@@ -1,0 +1,63 @@
+"""The one place that builds gRPC channels and servers, and that turns gRPC's errors into ours."""
+
+from __future__ import annotations
+
+import grpc
+
+from splitnet.errors import SERVICE_ERRORS, ServiceError, UsageError
+from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
+
+MESSAGE_OVERHEAD = 64 * 1024
+"""Bytes that a message may hold beside its frame: names, tasks, protobuf's own fields."""
+
+
+def message_options(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> list[tuple[str, int]]:
+    """Limits of both directions; gRPC's own default of 4 MiB would refuse early cuts of large images."""
+    limit = max_frame_bytes + MESSAGE_OVERHEAD
+    return [("grpc.max_receive_message_length", limit), ("grpc.max_send_message_length", limit)]
+
+
+def server_options(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> list[tuple[str, int]]:
+    """As `message_options`; without SO_REUSEPORT, which lets a second server share the port in silence."""
+    return [*message_options(max_frame_bytes), ("grpc.so_reuseport", 0)]
+
+
+def parse_address(address: str, *, what: str) -> str:
+    """Check HOST:PORT (IPv6 hosts in brackets) and return it.
+
+    Raises
+    ------
+    UsageError
+        naming `what` (an option) and the value.
+    """
+    host, separator, port = address.rpartition(":")
+    bare = host.startswith("[") == host.endswith("]") and (":" not in host or host.startswith("["))
+    if not separator or not host or not bare or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"{what} {address!r} is not HOST:PORT; give for example 127.0.0.1:50051")
+    return address
+
+
+def from_rpc_error(error: grpc.RpcError, address: str) -> ServiceError:
+    """The exception of ours that stands for a failed call."""
+    code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN
+    details = (error.details() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else str(error)) or code.name
+    return service_error(code.name, details, address)
+
+
+def service_error(code: str, details: str, address: str) -> ServiceError:
+    """As `from_rpc_error`, from a status code's name."""
+    known = SERVICE_ERRORS.get(code, ServiceError)
+    line = " ".join(details.split())
+    match code:
+        case "UNAVAILABLE" if "drain" not in line:
+            line = f"no server answers at {address}; is `splitnet serve` running there? ({line})"
+        case "UNIMPLEMENTED":
+            line = f"the server at {address} does not speak splitnet.v1; check host and port ({line})"
+        case "DEADLINE_EXCEEDED":
+            line = f"the server at {address} did not answer before the deadline; raise --deadline or look at its load"
+    return known(line)
+
+
+def code_of(error: ServiceError) -> grpc.StatusCode:
+    """gRPC's status code for an error of ours."""
+    return grpc.StatusCode[error.code]

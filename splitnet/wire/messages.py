@@ -1,0 +1,181 @@
+"""The exchange as protobuf messages, both ways."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from splitnet.bundle.manifest import ImageInput
+from splitnet.errors import InternalError, InvalidRequestError
+from splitnet.tasks.results import Classification, Embedding, FloatArray, Label, Result, Tensor
+from splitnet.v1 import inference_pb2 as pb
+from splitnet.wire.exchange import (
+    CutInfo,
+    InferenceRequest,
+    InferenceResponse,
+    ModelInfo,
+    ModelSummary,
+    Timing,
+)
+
+
+def request_to_message(request: InferenceRequest) -> pb.InferRequest:
+    return pb.InferRequest(
+        model=request.model,
+        version=request.version,
+        fingerprint=bytes.fromhex(request.fingerprint),
+        cut=request.cut,
+        frame=request.frame,
+        tasks=request.tasks,
+        top_k=request.top_k,
+        outputs=request.outputs,
+    )
+
+
+def request_from_message(message: pb.InferRequest) -> InferenceRequest:
+    """Raises InvalidRequestError where a required field is missing or malformed."""
+    if not message.model:
+        raise InvalidRequestError("the request names no model; set `model`")
+    if len(message.fingerprint) != 32:
+        raise InvalidRequestError(
+            f"the bundle's fingerprint has {len(message.fingerprint)} bytes; it must be the SHA-256, 32 bytes"
+        )
+    return InferenceRequest(
+        model=message.model,
+        fingerprint=message.fingerprint.hex(),
+        cut=message.cut,
+        frame=message.frame,
+        tasks=tuple(message.tasks),
+        top_k=message.top_k,
+        outputs=message.outputs,
+        version=message.version,
+    )
+
+
+def _result_to_message(task: str, result: Result) -> pb.TaskResult:
+    match result:
+        case Classification(top):
+            labels = [pb.Label(index=one.index, label=one.label, probability=one.probability) for one in top]
+            return pb.TaskResult(task=task, classification=pb.Classification(top=labels))
+        case Embedding(values):
+            return pb.TaskResult(task=task, embedding=pb.Embedding(values=values.tolist()))
+        case Tensor(values):
+            return pb.TaskResult(task=task, tensor=_tensor_to_message(values))
+
+
+def _tensor_to_message(values: FloatArray) -> pb.Tensor:
+    return pb.Tensor(shape=values.shape, float32=np.ascontiguousarray(values, dtype="<f4").tobytes())
+
+
+def _tensor_from_message(message: pb.Tensor, task: str) -> FloatArray:
+    try:
+        return np.frombuffer(message.float32, dtype="<f4").reshape(tuple(message.shape))
+    except ValueError as error:
+        raise InternalError(f"the server's tensor for task {task!r} is malformed: {error}") from error
+
+
+def _result_from_message(message: pb.TaskResult) -> Result:
+    match message.WhichOneof("result"):
+        case "classification":
+            top = message.classification.top
+            return Classification(tuple(Label(one.index, one.label, one.probability) for one in top))
+        case "embedding":
+            return Embedding(np.array(message.embedding.values, dtype=np.float32))
+        case "tensor":
+            return Tensor(_tensor_from_message(message.tensor, message.task))
+        case _:
+            raise InternalError(f"the server's answer to task {message.task!r} is of a kind unknown to this client")
+
+
+def response_to_message(response: InferenceResponse) -> pb.InferResponse:
+    timing = response.timing
+    results = [_result_to_message(task, result) for task, result in response.results.items()]
+    for one in results:
+        if one.task in response.outputs:
+            one.output.CopyFrom(_tensor_to_message(response.outputs[one.task]))
+    return pb.InferResponse(
+        results=results,
+        timing=pb.Timing(
+            queue=timing.queue,
+            decode=timing.decode,
+            graph=timing.graph,
+            heads=timing.heads,
+            post=timing.post,
+            total=timing.total,
+        ),
+    )
+
+
+def response_from_message(message: pb.InferResponse) -> InferenceResponse:
+    timing = message.timing
+    return InferenceResponse(
+        results={one.task: _result_from_message(one) for one in message.results},
+        timing=Timing(timing.queue, timing.decode, timing.graph, timing.heads, timing.post, timing.total),
+        outputs={
+            one.task: _tensor_from_message(one.output, one.task) for one in message.results if one.HasField("output")
+        },
+    )
+
+
+def summary_to_message(summary: ModelSummary) -> pb.ModelSummary:
+    return pb.ModelSummary(name=summary.name, version=summary.version, fingerprint=bytes.fromhex(summary.fingerprint))
+
+
+def summary_from_message(message: pb.ModelSummary) -> ModelSummary:
+    return ModelSummary(message.name, message.version, message.fingerprint.hex())
+
+
+def model_to_message(model: ModelInfo) -> pb.GetModelResponse:
+    spec = model.input
+    return pb.GetModelResponse(
+        summary=summary_to_message(model.summary),
+        input=pb.ImageInput(
+            height=spec.height,
+            width=spec.width,
+            resize_short=spec.resize_short,
+            interpolation=spec.interpolation,
+            mean=spec.mean,
+            std=spec.std,
+        ),
+        cuts=[
+            pb.Cut(
+                name=cut.name,
+                shape=cut.shape,
+                dtype=cut.dtype,
+                macs_before=cut.macs_before,
+                macs_after=cut.macs_after,
+            )
+            for cut in model.cuts
+        ],
+        tasks=[pb.Task(name=name, kind=kind) for name, kind in model.tasks.items()],
+        codec_stages=model.codec_stages,
+        max_frame_bytes=model.max_frame_bytes,
+    )
+
+
+def model_from_message(message: pb.GetModelResponse) -> ModelInfo:
+    """Raises InternalError where the server's description makes no sense."""
+    spec = message.input
+    try:
+        image = ImageInput.model_validate(
+            {
+                "tensor": "",
+                "height": spec.height,
+                "width": spec.width,
+                "resize_short": spec.resize_short,
+                "interpolation": spec.interpolation,
+                "mean": tuple(spec.mean),
+                "std": tuple(spec.std),
+            }
+        )
+    except ValueError as error:
+        raise InternalError(f"the server describes an input that makes no sense: {spec}") from error
+    return ModelInfo(
+        summary=summary_from_message(message.summary),
+        input=image,
+        cuts=tuple(
+            CutInfo(cut.name, tuple(cut.shape), cut.dtype, cut.macs_before, cut.macs_after) for cut in message.cuts
+        ),
+        tasks={task.name: task.kind for task in message.tasks},
+        codec_stages=tuple(message.codec_stages),
+        max_frame_bytes=message.max_frame_bytes,
+    )
