@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from splitnet.runtime.graph import Array
 
 Progress = Callable[[str, int, int], None]
-"""Called with what begins now, how many steps are done, and how many there are."""
+"""Called with what begins now, how many steps are done, and how many there are; last with "done"."""
 
 WHOLE = "whole.onnx"
 
@@ -60,37 +60,51 @@ def build_bundle(
     OutputError
         if the bundle cannot be written. Nothing is left behind.
     """
-    report = progress or (lambda what, done, total: None)
+    steps = _Steps(progress, 1 if cuts == "all" else len(cuts))
     # Before minutes of work are spent.
     check_target(Path(out).resolve())
-    report("exporting the network", 0, 3)
+    steps.begin("reading the network")
     source = _source(network, options)
     from splitnet.graph.split import split_network
 
-    report("looking for cuts", 1, 3)
+    steps.begin("looking for cuts")
     split = split_network(source.model, list(dict.fromkeys(task.output for task in source.tasks)), source.candidates)
     names = unique([safe_name(point.tensor) for point in split.cuts])
     chosen = _choose(cuts, names)
     contents = _common(source, split)
     tasks = tuple(_task(split, task.name, task.kind, task.output, contents) for task in source.tasks)
-    listed = []
-    for name, point in zip(names, split.cuts, strict=True):
-        if name in chosen:
-            report(f"splitting at {name}", 2, 3)
-        listed.append(_cut(split, name, point, name in chosen, contents))
-    _verify(contents, source, tasks, listed, arrays, report)
+    steps.begin("splitting", len(chosen))
+    listed = tuple(
+        _cut(split, name, point, name in chosen, contents) for name, point in zip(names, split.cuts, strict=True)
+    )
+    _verify(contents, source, tasks, listed, arrays, steps)
     manifest = Manifest(
         name=source.name,
         version=source.version,
         source=source.origin,
         input=source.input,
         whole=WHOLE,
-        cuts=tuple(listed),
+        cuts=listed,
         tasks=tasks,
         files=describe(contents),
     )
-    report("writing", len(chosen), len(chosen) + 1)
-    return write_bundle(Path(out), manifest, contents)
+    steps.begin("writing")
+    bundle = write_bundle(Path(out), manifest, contents)
+    steps.begin("done")
+    return bundle
+
+
+class _Steps:
+    """Counts what is done: reading, looking for cuts, splitting, one verification a cut, writing."""
+
+    def __init__(self, progress: Progress | None, cuts: int) -> None:
+        self._progress, self._cuts, self._done = progress, cuts, -1
+
+    def begin(self, what: str, cuts: int | None = None) -> None:
+        self._done += 1
+        self._cuts = self._cuts if cuts is None else cuts
+        if self._progress is not None:
+            self._progress(what, self._done, 4 + self._cuts)
 
 
 def _source(network: str | Path, options: ImportOptions | None) -> Source:
@@ -172,12 +186,12 @@ def _verify(
     tasks: tuple[Task, ...],
     cuts: Sequence[Cut],
     arrays: Sequence[Array],
-    report: Progress,
+    steps: _Steps,
 ) -> None:
     from splitnet.bundle.verify import Verifier
 
-    built = [cut for cut in cuts if cut.edge is not None]
     verifier = Verifier(contents, WHOLE, source.input, tasks, arrays)
-    for index, cut in enumerate(built):
-        report(f"verifying {cut.name}", index, len(built) + 1)
-        verifier.check(cut)
+    for cut in cuts:
+        if cut.edge is not None:
+            steps.begin(f"verifying {cut.name}")
+            verifier.check(cut)

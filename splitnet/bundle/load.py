@@ -87,7 +87,7 @@ class Bundle:
         """
         file = self._file(path)
         try:
-            with open(self._open(file), "rb") as stream:
+            with os.fdopen(self._open(file), "rb") as stream:
                 data = stream.read(file.size + 1)
         except OSError as error:
             raise BundleError(f"cannot read {self.path / path}: {error.strerror or error}") from error

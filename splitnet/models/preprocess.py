@@ -107,7 +107,7 @@ def _decode(stream: BinaryIO, name: str, max_pixels: int) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data raise anything, and the picture is good without them
+    except Exception:  # noqa: BLE001 - damaged EXIF data raise anything; the picture is good without
         return image
 
 

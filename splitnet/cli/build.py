@@ -1,0 +1,134 @@
+"""`splitnet build`: a network becomes a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splitnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from splitnet.bundle import Bundle
+    from splitnet.bundle.source import ImportOptions, SourceTask
+
+
+def build(
+    network: Annotated[str, typer.Argument(help="A network of the zoo (efficientnet-lite0) or an .onnx file.")],
+    cuts: Annotated[str, typer.Option(help="Where to split: names with commas between them, or all.")],
+    out: Annotated[Path, typer.Option(help="Directory to write; a bundle that is there is replaced.")],
+    size: Annotated[str | None, typer.Option(help="Input size HEIGHTxWIDTH where the file leaves it free.")] = None,
+    mean: Annotated[str, typer.Option(help="Pixel mean, one value or R,G,B, of 0 to 255.")] = "0",
+    std: Annotated[str, typer.Option(help="What pixels are divided by, one value or R,G,B.")] = "255",
+    resize_short: Annotated[
+        int | None, typer.Option(min=1, max=8192, help="Short side before the crop, in pixels; the crop's own.")
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=KIND:OUTPUT; kinds: classification, embedding, tensor. Default: a tensor each."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels of the classification task, one a line.")] = None,
+) -> None:
+    """Split a network at the given cuts, check split against whole, and write the bundle.
+
+    --size, --mean, --std, --resize-short, --task and --labels describe an .onnx file; a network of the zoo
+    knows its own.
+    """
+    from splitnet.bundle.build import build_bundle
+
+    names = [name.strip() for name in cuts.split(",") if name.strip()]
+    options = _options(size, mean, std, resize_short, task or [], labels)
+    with _Report() as report:
+        bundle = build_bundle(network, out, cuts=names, options=options, progress=report)
+    _show(bundle)
+
+
+def _show(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    total = sum(file.size for file in manifest.files)
+    typer.echo(f"wrote {bundle.path}: {len(manifest.files)} files, {total / 1e6:.1f} MB")
+    typer.echo(f"cuts {', '.join(cut.name for cut in manifest.built_cuts)} of {len(manifest.cuts)} possible ones")
+    typer.echo(f"tasks {', '.join(task.name for task in manifest.tasks)}")
+    typer.echo(f"fingerprint {bundle.fingerprint}")
+
+
+class _Report:
+    """A progress bar on standard error, on a terminal only."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        console = Console(stderr=True)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("starting", total=None)
+
+    def __enter__(self) -> _Report:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self._progress.update(self._task, description=what, completed=done, total=total)
+
+
+def _options(
+    size: str | None, mean: str, std: str, resize_short: int | None, tasks: list[str], labels: Path | None
+) -> ImportOptions:
+    from splitnet.bundle.source import ImportOptions
+
+    lines = _lines(labels) if labels is not None else ()
+    chosen = tuple(_task(text, lines) for text in tasks)
+    if lines and not any(task.labels for task in chosen):
+        raise UsageError("--labels needs a task that it describes: --task NAME=classification:OUTPUT")
+    return ImportOptions(
+        size=None if size is None else _size(size),
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        resize_short=resize_short,
+        tasks=chosen,
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and 0 < int(height) <= 8192 and 0 < int(width) <= 8192):
+        raise UsageError(f"--size {text!r} is not HEIGHTxWIDTH in pixels up to 8192, for example 416x416")
+    return int(height), int(width)
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not a number, nor three with commas between them") from None
+
+
+def _task(text: str, labels: tuple[str, ...]) -> SourceTask:
+    from splitnet.bundle.source import SourceTask, safe_name
+
+    name, equals, rest = text.partition("=")
+    kind, colon, output = rest.partition(":")
+    if not (equals and colon and output) or safe_name(name) != name:
+        raise UsageError(f"--task {text!r} is not NAME=KIND:OUTPUT, for example words=classification:logits")
+    return SourceTask(name, kind, output, labels if kind == "classification" else ())
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the labels {path}: {error}") from error
+    if not lines:
+        raise UsageError(f"the labels {path} are empty")
+    return tuple(lines)

@@ -1,0 +1,118 @@
+"""`splitnet inspect`: what is in a bundle, and where else its network could be cut."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from splitnet.bundle import Bundle, Cut, Manifest
+
+
+def inspect(
+    directory: Annotated[Path, typer.Argument(help="A bundle.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Every cut, also those that never pay.")] = False,
+) -> None:
+    """Show a bundle's cuts with the size of what crosses and the work before and after, its tasks and its
+    input.
+
+    Cuts that were not built are left out where another has neither more bytes nor more work on the edge.
+    """
+    from splitnet.bundle import Bundle
+
+    bundle = Bundle.load(directory)
+    # Showing figures of an altered bundle as if they were its own would mislead.
+    bundle.verify()
+    if as_json:
+        typer.echo(json.dumps(_report(bundle), indent=2))
+    else:
+        _print(bundle, show_all)
+
+
+def dominated(cut: Cut, manifest: Manifest) -> bool:
+    """Whether another cut has no more bytes and no more edge work, and less of one."""
+    mine = (cut.float_bytes, cut.macs_before)
+    return any(
+        other.float_bytes <= mine[0] and other.macs_before <= mine[1] and (other.float_bytes, other.macs_before) != mine
+        for other in manifest.cuts
+    )
+
+
+def _report(bundle: Bundle) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "source": manifest.source,
+        "fingerprint": bundle.fingerprint,
+        "input": manifest.input.model_dump(mode="json"),
+        "tasks": [
+            {"name": task.name, "kind": task.kind, "output": task.output, "labels": len(bundle.labels(task.name))}
+            for task in manifest.tasks
+        ],
+        "cuts": [
+            {
+                "name": cut.name,
+                "tensor": cut.tensor,
+                "shape": list(cut.shape),
+                "dtype": cut.dtype,
+                "values": cut.values,
+                "float_bytes": cut.float_bytes,
+                "macs_before": cut.macs_before,
+                "macs_after": cut.macs_after,
+                "built": cut.edge is not None,
+                "dominated": dominated(cut, manifest),
+            }
+            for cut in manifest.cuts
+        ],
+    }
+
+
+def _print(bundle: Bundle, show_all: bool) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    manifest = bundle.manifest
+    console = Console(highlight=False, soft_wrap=True)
+    spec = manifest.input
+    console.print(f"[bold]{escape(manifest.name)}[/] {manifest.version}   {escape(manifest.source)}")
+    console.print(f"fingerprint {bundle.fingerprint}")
+    console.print(
+        f"input {escape(spec.tensor)}: short side {spec.resize_short} ({spec.interpolation}), centre"
+        f" {spec.height}x{spec.width}, mean {_numbers(spec.mean)}, std {_numbers(spec.std)}"
+    )
+    for task in manifest.tasks:
+        labels = len(bundle.labels(task.name))
+        known = f", {labels} labels" if labels else ""
+        console.print(f"task {escape(task.name)}: {escape(task.kind)} of {escape(task.output)}{known}")
+    shown = [cut for cut in manifest.cuts if show_all or cut.edge is not None or not dominated(cut, manifest)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("cut", "built", "shape"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("values", "bytes", "M mul-adds before", "after"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for cut in shown:
+        table.add_row(
+            escape(cut.name),
+            "yes" if cut.edge is not None else "",
+            "x".join(str(side) for side in cut.shape),
+            f"{cut.values:,}",
+            f"{cut.float_bytes:,}",
+            f"{cut.macs_before / 1e6:,.1f}",
+            f"{cut.macs_after / 1e6:,.1f}",
+        )
+    # Piped, a table has the width it needs instead of an assumed terminal's.
+    console.print(table, width=None if console.is_terminal else console.measure(table).maximum)
+    if len(shown) < len(manifest.cuts):
+        hidden = len(manifest.cuts) - len(shown)
+        console.print(f"{hidden} more with --all: for each, a cut above has no more bytes and no more edge work")
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    distinct = values[:1] if len(set(values)) == 1 else values
+    return ",".join(f"{value:g}" for value in distinct)
