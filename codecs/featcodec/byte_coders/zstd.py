@@ -12,6 +12,7 @@ from featcodec.optional import require
 from featcodec.parameters import integer
 
 _INSTALL = "pip install zstandard"
+_MOST_PER_BYTE = 1 << 15  # a block costs at least 4 bytes and holds at most 128 KiB
 _WINDOW = 1 << 20  # a window this large is always allowed: other encoders round small ones up
 
 
@@ -62,6 +63,8 @@ class Zstd(ByteCoder):
         if stated.content_size != size:
             shown = "no size" if stated.content_size == zstandard.CONTENTSIZE_UNKNOWN else stated.content_size
             raise PayloadError(f"zstd: the stream states {shown}, expected are {size} bytes")
+        if size > _MOST_PER_BYTE * len(data):
+            raise PayloadError(f"zstd: {len(data)} bytes cannot unpack to {size}")
         if stated.window_size > max(size, _WINDOW):
             raise PayloadError(f"zstd: a window of {stated.window_size} bytes for {size} bytes of data")
         if stated.dict_id:

@@ -63,7 +63,7 @@ def dequantise(symbols: Array, low: Array, high: Array, top: int, dtype: np.dtyp
         if part.max() > top:
             raise PayloadError(f"symbol {part.max()} is above the highest one, {top}")
         if table is not None:
-            out[block] = table[part]
+            out[block] = table.take(part)
         else:
             out[block] = _values(part.astype(np.float64), low[block[1]], high[block[1]], top)
     return out
