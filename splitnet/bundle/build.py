@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from splitnet.bundle.load import Bundle
 from splitnet.bundle.manifest import Cut, Manifest, Task
-from splitnet.bundle.source import ImportOptions, Source, from_file, from_zoo, safe_name, unique
-from splitnet.bundle.write import check_target, describe, write_bundle
+from splitnet.bundle.source import ImportOptions, Source, SourceTask, from_file, from_zoo, safe_name, unique
+from splitnet.bundle.write import Staging
 from splitnet.errors import UsageError
 from splitnet.graph.extras import require
+from splitnet.models.zoo import find_network
 
 if TYPE_CHECKING:
+    import onnx
+
     from splitnet.graph.split import CutPoint, SplitNetwork
     from splitnet.runtime.graph import Array
 
 Progress = Callable[[str, int, int], None]
 """Called with what begins now, how many steps are done, and how many there are; last with "done"."""
-
-WHOLE = "whole.onnx"
 
 
 def build_bundle(
@@ -61,37 +62,37 @@ def build_bundle(
         if the bundle cannot be written. Nothing is left behind.
     """
     steps = _Steps(progress, 1 if cuts == "all" else len(cuts))
-    # Before minutes of work are spent.
-    check_target(Path(out).resolve())
-    steps.begin("reading the network")
-    source = _source(network, options)
-    from splitnet.graph.split import split_network
+    with Staging(Path(out)) as staging:
+        steps.begin("reading the network")
+        source = _source(network, options, cuts)
+        from splitnet.graph.split import split_network
 
-    steps.begin("looking for cuts")
-    split = split_network(source.model, list(dict.fromkeys(task.output for task in source.tasks)), source.candidates)
-    names = unique([safe_name(point.tensor) for point in split.cuts])
-    chosen = _choose(cuts, names)
-    contents = _common(source, split)
-    tasks = tuple(_task(split, task.name, task.kind, task.output, contents) for task in source.tasks)
-    steps.begin("splitting", len(chosen))
-    listed = tuple(
-        _cut(split, name, point, name in chosen, contents) for name, point in zip(names, split.cuts, strict=True)
-    )
-    _verify(contents, source, tasks, listed, arrays, steps)
-    manifest = Manifest(
-        name=source.name,
-        version=source.version,
-        source=source.origin,
-        input=source.input,
-        whole=WHOLE,
-        cuts=listed,
-        tasks=tasks,
-        files=describe(contents),
-    )
-    steps.begin("writing")
-    bundle = write_bundle(Path(out), manifest, contents)
+        steps.begin("looking for cuts")
+        outputs = list(dict.fromkeys(task.output for task in source.tasks))
+        split = split_network(source.model, outputs, source.candidates)
+        names = unique([safe_name(point.tensor) for point in split.cuts])
+        chosen = _choose(cuts, names)
+        steps.begin("splitting", len(chosen))
+        whole = _add(staging, "whole.onnx", split.whole)
+        tasks = tuple(_task(staging, split, task) for task in source.tasks)
+        listed = tuple(
+            _cut(staging, split, name, point, name in chosen) for name, point in zip(names, split.cuts, strict=True)
+        )
+        _verify(staging.path, whole, source, tasks, listed, arrays, steps)
+        steps.begin("writing")
+        manifest = Manifest(
+            name=source.name,
+            version=source.version,
+            source=source.origin,
+            input=source.input,
+            whole=whole,
+            cuts=listed,
+            tasks=tasks,
+            files=staging.files,
+        )
+        staging.publish(manifest)
     steps.begin("done")
-    return bundle
+    return Bundle.load(out)
 
 
 class _Steps:
@@ -107,13 +108,15 @@ class _Steps:
             self._progress(what, self._done, 4 + self._cuts)
 
 
-def _source(network: str | Path, options: ImportOptions | None) -> Source:
+def _source(network: str | Path, options: ImportOptions | None, cuts: Sequence[str] | Literal["all"]) -> Source:
     path = Path(network)
     if isinstance(network, Path) or path.suffix.lower() == ".onnx" or path.is_file():
         require("onnx", "onnxruntime")
         return from_file(path, options or ImportOptions())
     if options is not None and options != ImportOptions():
         raise UsageError(f"size, mean, std and tasks are for .onnx files; {network!r} knows its own")
+    # A misspelt cut should not cost an export first.
+    _choose(cuts, find_network(str(network)).cuts)
     require("torch", "onnx", "onnxscript", "onnxruntime")
     return from_zoo(str(network))
 
@@ -128,46 +131,31 @@ def _choose(cuts: Sequence[str] | Literal["all"], names: tuple[str, ...]) -> fro
     return frozenset(wanted)
 
 
-def _common(source: Source, split: SplitNetwork) -> dict[str, bytes]:
+def _add(staging: Staging, path: str, graph: onnx.ModelProto) -> str:
     from splitnet.graph.extract import serialise
 
-    contents = {WHOLE: serialise(split.whole)}
-    for task in source.tasks:
-        if task.labels:
-            values = split.types[task.output].shape[1:]
-            if values != (len(task.labels),):
-                raise UsageError(f"task {task.name!r} has {len(task.labels)} labels for an output of shape {values}")
-            contents[f"labels/{task.name}.txt"] = "".join(f"{label}\n" for label in task.labels).encode()
-    return contents
+    return staging.add(path, serialise(graph))
 
 
-def _task(split: SplitNetwork, name: str, kind: str, output: str, contents: dict[str, bytes]) -> Task:
-    from splitnet.graph.extract import serialise
-
-    shape = split.types[output].shape[1:]
-    if kind in ("classification", "embedding") and len(shape) != 1:
-        raise UsageError(f"task {name!r}: a {kind} needs one row of values, {output!r} has shape {shape}")
-    graph = split.head(output)
-    head = None if graph is None else f"heads/{name}.onnx"
-    if graph is not None and head is not None:
-        contents[head] = serialise(graph)
-    labels = f"labels/{name}.txt"
+def _task(staging: Staging, split: SplitNetwork, task: SourceTask) -> Task:
+    name, shape = task.name, split.types[task.output].shape[1:]
+    if task.kind in ("classification", "embedding") and len(shape) != 1:
+        raise UsageError(f"task {name!r}: a {task.kind} needs one row of values, {task.output!r} has {shape}")
+    if task.labels and shape != (len(task.labels),):
+        raise UsageError(f"task {name!r} has {len(task.labels)} labels for an output of shape {shape}")
+    head = split.head(task.output)
+    lines = "".join(f"{label}\n" for label in task.labels)
     return Task(
         name=name,
-        kind=kind,
+        kind=task.kind,
         input=split.shared,
-        output=output,
-        head=head,
-        labels=labels if labels in contents else None,
+        output=task.output,
+        head=None if head is None else _add(staging, f"heads/{name}.onnx", head),
+        labels=staging.add(f"labels/{name}.txt", lines.encode()) if lines else None,
     )
 
 
-def _cut(split: SplitNetwork, name: str, point: CutPoint, built: bool, contents: dict[str, bytes]) -> Cut:
-    from splitnet.graph.extract import serialise
-
-    edge, cloud = f"cuts/{name}.edge.onnx", f"cuts/{name}.cloud.onnx"
-    if built:
-        contents[edge], contents[cloud] = serialise(split.edge(point)), serialise(split.cloud(point))
+def _cut(staging: Staging, split: SplitNetwork, name: str, point: CutPoint, built: bool) -> Cut:
     return Cut(
         name=name,
         tensor=point.tensor,
@@ -175,13 +163,14 @@ def _cut(split: SplitNetwork, name: str, point: CutPoint, built: bool, contents:
         dtype="float16" if point.dtype == "float16" else "float32",
         macs_before=point.macs_before,
         macs_after=point.macs_after,
-        edge=edge if built else None,
-        cloud=cloud if built else None,
+        edge=_add(staging, f"cuts/{name}.edge.onnx", split.edge(point)) if built else None,
+        cloud=_add(staging, f"cuts/{name}.cloud.onnx", split.cloud(point)) if built else None,
     )
 
 
 def _verify(
-    contents: Mapping[str, bytes],
+    path: Path,
+    whole: str,
     source: Source,
     tasks: tuple[Task, ...],
     cuts: Sequence[Cut],
@@ -190,7 +179,7 @@ def _verify(
 ) -> None:
     from splitnet.bundle.verify import Verifier
 
-    verifier = Verifier(contents, WHOLE, source.input, tasks, arrays)
+    verifier = Verifier(path, whole, source.input, tasks, arrays)
     for cut in cuts:
         if cut.edge is not None:
             steps.begin(f"verifying {cut.name}")

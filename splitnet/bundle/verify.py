@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +21,8 @@ class Verifier:
 
     Parameters
     ----------
-    contents
-        The bundle's files by path.
+    path
+        The directory with the bundle's files.
     arrays
         Inputs of shape (N, 3, height, width), float32, beside random photos in batches of one and, if the
         batch is free, three.
@@ -29,14 +30,14 @@ class Verifier:
 
     def __init__(
         self,
-        contents: Mapping[str, bytes],
+        path: Path,
         whole: str,
         image: ImageInput,
         tasks: Sequence[Task],
         arrays: Sequence[Array] = (),
     ) -> None:
-        self._contents, self._tasks, self._tensor = contents, tasks, image.tensor
-        graph = OnnxGraph(contents[whole])
+        self._path, self._tasks, self._tensor = path, tasks, image.tensor
+        graph = OnnxGraph(path / whole)
         batches = (1, 3) if graph.inputs[0].shape[0] is None else (1,)
         self._inputs = [random_input(image, batch) for batch in batches]
         for array in arrays:
@@ -45,7 +46,7 @@ class Verifier:
             self._inputs.append(array)
         outputs = [task.output for task in tasks]
         self._expected = [graph.run({self._tensor: array}, outputs) for array in self._inputs]
-        self._heads = {task.name: OnnxGraph(contents[task.head]) for task in tasks if task.head is not None}
+        self._heads = {task.name: OnnxGraph(path / task.head) for task in tasks if task.head is not None}
 
     def check(self, cut: Cut) -> float:
         """Largest relative difference of any output at `cut`; 0.0 where all are identical to the bit.
@@ -59,7 +60,7 @@ class Verifier:
         assert cut.cloud is not None
         worst = 0.0
         try:
-            edge, cloud = OnnxGraph(self._contents[cut.edge]), OnnxGraph(self._contents[cut.cloud])
+            edge, cloud = OnnxGraph(self._path / cut.edge), OnnxGraph(self._path / cut.cloud)
             for array, expected in zip(self._inputs, self._expected, strict=True):
                 (features,) = edge.run({self._tensor: array})
                 if features.shape[1:] != cut.shape or features.dtype != cut.dtype:

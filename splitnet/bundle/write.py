@@ -7,20 +7,13 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from splitnet.bundle.load import MANIFEST, Bundle
 from splitnet.bundle.manifest import File, Manifest
 from splitnet.errors import BundleError, OutputError, UsageError
-
-
-def describe(contents: Mapping[str, bytes]) -> tuple[File, ...]:
-    """The manifest's entries for files with these contents, sorted by path."""
-    return tuple(
-        File(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        for path, data in sorted(contents.items())
-    )
 
 
 def check_target(directory: Path) -> None:
@@ -46,39 +39,63 @@ def check_target(directory: Path) -> None:
         raise UsageError(f"{directory} also holds {foreign[0]!r}, which is not part of its bundle: choose another")
 
 
-def write_bundle(directory: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> Bundle:
-    """Write `contents` and `manifest` to `directory`, which `check_target` must allow.
+class Staging:
+    """A bundle in the making, beside its place; moved there by `publish`, or removed.
 
-    All is written beside the target first and moved there in the end: whoever loads the bundle meanwhile
-    finds the old one or the new one, but for the instant between two renames; after any failure the old one
-    is there, and nothing else.
+    Whoever loads the bundle meanwhile finds the old one or the new one, but for the instant between two renames; after
+    any failure the old one is there, and nothing else. Use it as a context manager.
 
     Raises
     ------
     UsageError
-        if something that is not a bundle is in the way.
+        if something that is not a bundle is in the way, see `check_target`.
     OutputError
-        if it cannot be written: no permission, no space.
+        if it cannot be written: no permission, no space. So do `add` and `publish`.
     """
-    # Through links, so that the bundle behind a link is replaced and not the link.
-    target = directory.resolve()
-    check_target(target)
+
+    def __init__(self, directory: Path) -> None:
+        # Through links, so that the bundle behind a link is replaced and not the link.
+        self._target = directory.resolve()
+        check_target(self._target)
+        self._files: dict[str, File] = {}
+        with _output_errors(self._target):
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._work = Path(tempfile.mkdtemp(prefix=f".{self._target.name}.", dir=self._target.parent))
+            # Not the temporary directory itself, which only its owner may enter.
+            self.path = self._work / "new"
+            self.path.mkdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The manifest's entries for what was added, sorted by path."""
+        return tuple(self._files[path] for path in sorted(self._files))
+
+    def add(self, path: str, data: bytes) -> str:
+        """Write one file and return its path inside the bundle."""
+        with _output_errors(self._target):
+            _write(self.path / path, data)
+        self._files[path] = File(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        return path
+
+    def publish(self, manifest: Manifest) -> None:
+        """Write the manifest and move everything to its place."""
+        with _output_errors(self._target):
+            _write(self.path / MANIFEST, manifest.canonical())
+            _replace(self.path, self._target, self._work / "old")
+
+
+@contextlib.contextmanager
+def _output_errors(target: Path) -> Iterator[None]:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write beside {target}: {error.strerror or error}") from error
-    try:
-        fresh = work / "new"
-        fresh.mkdir()
-        for path, data in {**contents, MANIFEST: manifest.canonical()}.items():
-            _write(fresh / path, data)
-        _replace(fresh, target, work / "old")
+        yield
     except OSError as error:
         raise OutputError(f"cannot write the bundle {target}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return Bundle.load(directory)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -48,7 +48,9 @@ def _show(bundle: Bundle) -> None:
     manifest = bundle.manifest
     total = sum(file.size for file in manifest.files)
     typer.echo(f"wrote {bundle.path}: {len(manifest.files)} files, {total / 1e6:.1f} MB")
-    typer.echo(f"cuts {', '.join(cut.name for cut in manifest.built_cuts)} of {len(manifest.cuts)} possible ones")
+    built = [cut.name for cut in manifest.built_cuts]
+    names = ", ".join(built) if len(built) <= 20 else f"{built[0]} to {built[-1]}"
+    typer.echo(f"{len(built)} of {len(manifest.cuts)} possible cuts: {names}")
     typer.echo(f"tasks {', '.join(task.name for task in manifest.tasks)}")
     typer.echo(f"fingerprint {bundle.fingerprint}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,11 +35,17 @@ def inspect(
 
 
 def dominated(cut: Cut, manifest: Manifest) -> bool:
-    """Whether another cut has no more bytes and no more edge work, and less of one."""
+    """Whether another cut has neither more bytes nor more edge work; of equal ones, the last one counts.
+
+    The last, because what comes between equal cuts is cheap and often an activation, after which features code better.
+    """
+    place = manifest.cuts.index(cut)
     mine = (cut.float_bytes, cut.macs_before)
     return any(
-        other.float_bytes <= mine[0] and other.macs_before <= mine[1] and (other.float_bytes, other.macs_before) != mine
-        for other in manifest.cuts
+        other.float_bytes <= mine[0]
+        and other.macs_before <= mine[1]
+        and ((other.float_bytes, other.macs_before) != mine or index > place)
+        for index, other in enumerate(manifest.cuts)
     )
 
 
@@ -78,7 +85,8 @@ def _print(bundle: Bundle, show_all: bool) -> None:
     from rich.table import Table
 
     manifest = bundle.manifest
-    console = Console(highlight=False, soft_wrap=True)
+    # Piped, a table has the width it needs instead of an assumed terminal's.
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     spec = manifest.input
     console.print(f"[bold]{escape(manifest.name)}[/] {manifest.version}   {escape(manifest.source)}")
     console.print(f"fingerprint {bundle.fingerprint}")
@@ -94,7 +102,7 @@ def _print(bundle: Bundle, show_all: bool) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("cut", "built", "shape"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("values", "bytes", "M mul-adds before", "after"):
+    for heading in ("values", "bytes", "M mult-adds before", "after"):
         table.add_column(heading, justify="right", no_wrap=True)
     for cut in shown:
         table.add_row(
@@ -106,8 +114,7 @@ def _print(bundle: Bundle, show_all: bool) -> None:
             f"{cut.macs_before / 1e6:,.1f}",
             f"{cut.macs_after / 1e6:,.1f}",
         )
-    # Piped, a table has the width it needs instead of an assumed terminal's.
-    console.print(table, width=None if console.is_terminal else console.measure(table).maximum)
+    console.print(table)
     if len(shown) < len(manifest.cuts):
         hidden = len(manifest.cuts) - len(shown)
         console.print(f"{hidden} more with --all: for each, a cut above has no more bytes and no more edge work")

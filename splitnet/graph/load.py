@@ -82,6 +82,10 @@ def _fix_input(model: onnx.ModelProto, path: Path, size: tuple[int, int] | None)
     value = values[0]
     kind = value.type.tensor_type
     dims = kind.shape.dim
+    for dim in dims:
+        # Some exporters write -1 for a free dimension.
+        if dim.HasField("dim_value") and dim.dim_value <= 0:
+            dim.ClearField("dim_value")
     shown = f"{value.name!r} {[dim.dim_value or dim.dim_param or '?' for dim in dims]}"
     if kind.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:
         raise ModelError(f"{path}: the input {shown} is not a float32 image of shape (N, 3, height, width)")
