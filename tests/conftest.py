@@ -55,6 +55,37 @@ def photos() -> tuple[Path, ...]:
     return tuple(paths)
 
 
+@pytest.fixture
+def tiny_network(tmp_path: Path) -> Path:
+    """An ``.onnx`` file of a few kilobytes: image (N, 3, 16, 16) -> scores (N, 5) and vector (N, 8).
+
+    Its single-tensor cuts are c1, r1, c2, r2, pool and flat; flat is the shared tensor.
+    """
+    import numpy as np
+    import onnx
+
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        tiny (float[N, 3, 16, 16] image) => (float[N, 5] scores, float[N, 8] vector) {
+            c1 = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(image, w1)
+            r1 = Relu(c1)
+            c2 = Conv<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(r1, w2)
+            r2 = Relu(c2)
+            pool = GlobalAveragePool(r2)
+            flat = Flatten(pool)
+            scores = MatMul(flat, w3)
+            vector = Tanh(flat)
+        }
+    """)
+    generator = np.random.default_rng(0)
+    for name, shape in (("w1", (4, 3, 3, 3)), ("w2", (8, 4, 3, 3)), ("w3", (8, 5))):
+        values = generator.standard_normal(shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 def _sources() -> str:
     digest = hashlib.sha256()
     for folder in ("models", "graph", "bundle"):

@@ -72,7 +72,7 @@ class Verifier:
                 for task, whole in zip(self._tasks, expected, strict=True):
                     head = self._heads.get(task.name)
                     split = shared if head is None else head.run({task.input: shared})[0]
-                    worst = max(worst, _compare(cut, task, split, whole))
+                    worst = max(worst, compare(cut, task, split, whole))
         except ModelError as error:
             raise VerificationError(f"cut {cut.name}: its graphs do not run: {error}") from error
         return worst
@@ -90,7 +90,8 @@ def random_input(image: ImageInput, batch: int) -> Array:
     return np.asarray((pixels - mean) / std, dtype=np.float32)
 
 
-def _compare(cut: Cut, task: Task, split: Array, whole: Array) -> float:
+def compare(cut: Cut, task: Task, split: Array, whole: Array) -> float:
+    """Largest difference relative to the largest value of `whole`. Raises VerificationError as `Verifier.check`."""
     place = f"cut {cut.name}: the tensor {task.output!r}"
     if split.shape != whole.shape or split.dtype != whole.dtype:
         raise VerificationError(

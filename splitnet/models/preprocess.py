@@ -87,14 +87,13 @@ def _constants(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Tensor,
 def _decode(stream: BinaryIO, name: str, max_pixels: int) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            # Our own limit is lower than Pillow's, which would only print a line.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow prints lines about large pictures, for which our limit is lower, and about odd EXIF data.
+            warnings.simplefilter("ignore")
             image: Image.Image = Image.open(stream)
-        if image.width * image.height > max_pixels:
-            raise ImageError(f"{name}: {image.width}x{image.height} pixels are more than the limit of {max_pixels}")
-        image.load()
-        image = _upright(image)
-        return _to_rgb(image, name)
+            if image.width * image.height > max_pixels:
+                raise ImageError(f"{name}: {image.width}x{image.height} pixels are more than the limit of {max_pixels}")
+            image.load()
+            return _to_rgb(_upright(image), name)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
