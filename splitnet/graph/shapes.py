@@ -54,6 +54,9 @@ def shapes(model: onnx.ModelProto, batch: int, wanted: Iterable[str]) -> dict[st
     missing = [name for name in wanted if name not in known]
     if missing:
         known.update(_run(fixed, known[source.name], missing))
+    for name in wanted:
+        if min(known[name].shape, default=0) < 0:
+            raise ModelError(f"the network's shapes do not fit together: {name!r} would be {known[name].shape}")
     return {name: known[name] for name in wanted}
 
 

@@ -131,6 +131,16 @@ def test_shapes_that_inference_leaves_open_are_measured() -> None:
     assert shapes(network, 1, ["f"])["f"] == Tensor(onnx.TensorProto.FLOAT, (4, 0))
 
 
+def test_shapes_that_cannot_be() -> None:
+    network = model(
+        'y = Pad<mode = "constant">(x, p)',
+        "(float[1, 3, 4, 4] x) => (float[1, 3, 4, M] y)",
+        "int64[8] p = {0, 0, 0, -9, 0, 0, 0, 0}",
+    )
+    with pytest.raises(ModelError, match=r"'y' would be \(1, 3, 4, -5\)|do not fit together"):
+        shapes(network, 1, ["y"])
+
+
 @pytest.mark.parametrize(
     ("operator", "attributes", "left", "right", "out", "expected"),
     [
