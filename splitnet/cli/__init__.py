@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import pairwise
 
 import typer
+from typer.exceptions import TyperException
 
 from splitnet._version import __version__
 from splitnet.cli import build, demo, edge_run, inspect, serve
@@ -15,11 +17,10 @@ from splitnet.errors import SplitnetError
 app = typer.Typer(
     name="splitnet",
     help="Split inference for CNNs: first layers on the device, a few kilobytes of features, the rest in the cloud.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-edge = typer.Typer(help="The device's half.", no_args_is_help=True)
+edge = typer.Typer(help="The device's half.")
 app.add_typer(edge, name="edge")
 app.command("build")(build.build)
 app.command("inspect")(inspect.inspect)
@@ -46,13 +47,18 @@ def main() -> None:
 
     With SPLITNET_DEBUG=1 in the environment, errors keep their traceback.
     """
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
-        app()
+        # Not typer's own way to end: its errors are boxes of several lines.
+        sys.exit(app(prog_name="splitnet", standalone_mode=False) or ExitCode.OK)
+    except TyperException as error:
+        _fail(_usage_line(error), ExitCode.USAGE, error)
     except SplitnetError as error:
         _fail(str(error), exit_code(error), error)
     except ImportError as error:
         _fail(f"{error.name or error} is not installed; see the extras in README.md", ExitCode.USAGE, error)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, typer.Abort) as error:
         _fail("interrupted", ExitCode.INTERRUPTED, error)
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does; say nothing more, also at interpreter exit.
@@ -65,8 +71,17 @@ def main() -> None:
         _fail(line, ExitCode.INTERNAL, error)
 
 
+def _usage_line(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "splitnet"
+    names = getattr(getattr(error, "param", None), "opts", ())
+    # Typer says what a value should be, not what it is.
+    given = [f" (given: {value!r})" for name, value in pairwise(sys.argv) if name in names]
+    return f"{error.format_message().rstrip('.')}{''.join(given[:1])}; see `{command} --help`"
+
+
 def _fail(message: str, code: ExitCode, error: BaseException) -> None:
     if os.environ.get("SPLITNET_DEBUG") == "1":
         raise error
-    print(f"splitnet: {' '.join(message.split())}", file=sys.stderr)
+    print("splitnet:", " ".join(message.split()), file=sys.stderr)
     sys.exit(code)

@@ -68,6 +68,8 @@ class Server:
         try:
             port = self._server.add_insecure_port(self._listen)
         except RuntimeError as error:
+            await self._server.stop(None)
+            self._executor.shutdown()
             raise UsageError(f"cannot listen on {self._listen}; is the port taken? choose another --listen") from error
         self.address = f"{self._listen.rpartition(':')[0]}:{port}"
         await self._server.start()
@@ -83,6 +85,11 @@ class Server:
         await self._server.stop(grace)
         self._executor.shutdown(wait=True, cancel_futures=True)
         log.info("stopped", seconds=round(time.perf_counter() - started, 3))
+
+    @property
+    def in_flight(self) -> int:
+        """Requests running or waiting."""
+        return self._servicer.in_flight
 
     async def wait(self) -> None:
         """Until the server is stopped."""

@@ -60,7 +60,7 @@ class InferenceService:
                 CutInfo(cut.name, cut.shape, cut.dtype, cut.macs_before, cut.macs_after) for cut in model.cuts.values()
             ),
             tasks={task.name: task.kind for task in manifest.tasks},
-            codec_stages=tuple(featcodec.list_stages()),
+            codec_stages=tuple(stage.name for stage in featcodec.list_stages()),
             max_frame_bytes=self.max_frame_bytes,
         )
 

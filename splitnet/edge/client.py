@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from splitnet.bundle import Bundle
-from splitnet.edge.encoder import DEFAULT_CODEC, EdgeEncoder, Encoded, Photo
+from splitnet.edge.encoder import DEFAULT_CODEC, EdgeEncoder, Encoded, Photo, stage_names
 from splitnet.edge.trace import Trace
 from splitnet.edge.transport import AsyncTransport, Transport
 from splitnet.errors import FingerprintError, InvalidRequestError, UnknownError
@@ -71,7 +71,7 @@ class _Client:
             )
         if self.cut not in {cut.name for cut in model.cuts}:
             raise UnknownError(f"the server does not serve cut {self.cut!r} of {summary.name}")
-        missing = [stage for stage in self.encoder.spec.stage_names if stage not in model.codec_stages]
+        missing = [stage for stage in stage_names(self.encoder.spec) if stage not in model.codec_stages]
         if missing:
             raise InvalidRequestError(
                 f"the server has no codec stage {missing[0]!r}; it has {', '.join(model.codec_stages)}"

@@ -97,6 +97,12 @@ def parse_codec(spec: str) -> featcodec.Spec:
         raise UsageError(f"codec {spec!r}: {error}") from error
 
 
+def stage_names(spec: featcodec.Spec) -> tuple[str, ...]:
+    """Names of the stages that a decoder of this spec needs."""
+    stages = (spec.quantiser, spec.coder, spec.byte_coder)
+    return tuple(stage.name for stage in stages if stage is not None)
+
+
 def as_image(photo: Photo) -> Image.Image:
     """Open a path, wrap pixels, pass an image through. Raises ImageError."""
     if isinstance(photo, str | Path):

@@ -77,6 +77,7 @@ class AsyncGrpcTransport:
         self._waiting: dict[int, asyncio.Future[InferenceResponse]] = {}
         self._call: Any = None
         self._reader: asyncio.Task[None] | None = None
+        self._closing = False
         # grpc.aio allows one write at a time on a stream.
         self._writing = asyncio.Lock()
 
@@ -114,6 +115,11 @@ class AsyncGrpcTransport:
             except (grpc.RpcError, asyncio.InvalidStateError):
                 # The reader learns the reason and fails every request in flight with it, this one too.
                 return
+            except asyncio.CancelledError:
+                # grpc.aio raises this also where the server cancelled the stream, and nobody this task.
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
 
     async def _read(self, call: Any) -> None:
         error: ServiceError = UnavailableError(f"the server at {self.address} closed the stream; try again")
@@ -123,8 +129,9 @@ class AsyncGrpcTransport:
         except grpc.RpcError as failure:
             error = from_rpc_error(failure, self.address)
         except asyncio.CancelledError:
-            error = CancelledError("the client was closed")
-            raise
+            if self._closing:
+                error = CancelledError("the client was closed")
+                raise
         finally:
             if self._call is call:
                 self._call = None
@@ -147,6 +154,7 @@ class AsyncGrpcTransport:
 
     async def aclose(self) -> None:
         """End the stream and close the channel."""
+        self._closing = True
         if self._reader is not None:
             self._reader.cancel()
             with contextlib.suppress(asyncio.CancelledError):

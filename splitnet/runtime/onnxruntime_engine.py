@@ -46,8 +46,8 @@ class OnnxGraph:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Warnings about graph clean-ups are not for users; errors come as exceptions.
-        options.log_severity_level = 3
+        # Warnings about graph clean-ups are not for users, and errors come as exceptions anyway.
+        options.log_severity_level = 4
         # The arena keeps every peak for ever, and the CPU allocator is fast without it.
         options.enable_cpu_mem_arena = False
         name = name or (model.name if isinstance(model, Path) else "graph")

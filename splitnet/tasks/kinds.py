@@ -16,7 +16,8 @@ def classify(logits: FloatArray, labels: Sequence[str], top_k: int) -> Classific
     """The `top_k` classes of softmax(logits); logits have shape (K,), classes without a label are named by index."""
     scores = logits.reshape(-1).astype(np.float64)
     scores = np.exp(scores - scores.max())
-    probabilities = scores / scores.sum()
+    # What travels is float32: rounding here makes an answer the same in one process and over the wire.
+    probabilities = (scores / scores.sum()).astype(np.float32)
     # A stable sort of the negated scores lets the lower index win a tie, on every machine.
     best = np.argsort(-probabilities, kind="stable")[: top_k or DEFAULT_TOP_K]
     return Classification(

@@ -18,7 +18,11 @@ def test_classification_is_a_softmax_in_order() -> None:
 def test_classification_survives_large_logits_and_breaks_ties_by_index() -> None:
     result = post_process("classification", np.array([1e4, 1e4, -1e4], dtype=np.float32), [], 0)
     assert isinstance(result, Classification)
-    assert [(one.index, one.label, one.probability) for one in result.top] == [(0, "0", 0.5), (1, "1", 0.5), (2, "2", 0.0)]
+    assert [(one.index, one.label, one.probability) for one in result.top] == [
+        (0, "0", 0.5),
+        (1, "1", 0.5),
+        (2, "2", 0.0),
+    ]
 
 
 def test_embedding_and_tensor_keep_their_values() -> None:

@@ -12,7 +12,9 @@ def test_good_addresses(address: str) -> None:
     assert parse_address(address, what="--server") == address
 
 
-@pytest.mark.parametrize("address", ["", "localhost", ":50051", "host:", "host:port", "host:65536", "::1:5", "h:-1", "h:٣"])
+@pytest.mark.parametrize(
+    "address", ["", "localhost", ":50051", "host:", "host:port", "host:65536", "::1:5", "h:-1", "h:٣"]
+)
 def test_bad_addresses_are_named(address: str) -> None:
     with pytest.raises(UsageError, match=r"--server .* is not HOST:PORT"):
         parse_address(address, what="--server")

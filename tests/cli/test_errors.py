@@ -1,0 +1,186 @@
+"""Wrong input at the command line: one clear line, a documented exit code, no traceback."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from splitnet.bundle import Bundle
+from splitnet.cli import main
+from splitnet.cli.exit_codes import ExitCode, exit_code
+from splitnet.errors import SplitnetError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["splitnet", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert isinstance(caught.value.code, int)
+    return int(caught.value.code)
+
+
+@pytest.fixture
+def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
+    """Run the command, check that it fails with one line, return code and line."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = _run(monkeypatch, *arguments)
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("splitnet: ")
+        assert "Traceback" not in lines[0]
+        return code, lines[0]
+
+    return run
+
+
+@pytest.fixture
+def photo(photos: tuple[Path, ...]) -> str:
+    return str(photos[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["edge", "run"], r"Missing option '--server'; see `splitnet edge run --help`"),
+        (["edge"], "Missing command"),
+        (["bogus"], "No such command 'bogus'"),
+        (["serve"], "Missing option '--bundle'"),
+        (["edge", "run", "--bogus"], "No such option.*--bogus"),
+        (["serve", "--bundle", "x", "--workers", "0"], "'--workers'.*0"),
+        (["build", "no-such-network", "--cuts", "block7", "--out", "unused"], "no-such-network.*efficientnet-lite0"),
+    ],
+)
+def test_usage(fails: object, arguments: list[str], says: str) -> None:
+    assert callable(fails)
+    code, line = fails(*arguments)
+    assert code == ExitCode.USAGE
+    assert re.search(says, line), line
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        ({"--server": "nowhere"}, ExitCode.USAGE, "'nowhere' is not HOST:PORT"),
+        ({"--server": "127.0.0.1:99999"}, ExitCode.USAGE, "'127.0.0.1:99999' is not HOST:PORT"),
+        ({"--server": "127.0.0.1:1"}, ExitCode.SERVICE, "no server answers at 127.0.0.1:1"),
+        ({"--cut": "block99"}, ExitCode.USAGE, "no cut 'block99'.*block4, block7, block10"),
+        ({"--codec": "affine:bits=8|zip"}, ExitCode.USAGE, "zip"),
+        ({"--tasks": "poetry"}, ExitCode.USAGE, "no task 'poetry'.*classification, embedding"),
+        ({"--bundle": "no-such-folder"}, ExitCode.BUNDLE, "no-such-folder"),
+        ({"--source": "no-such-photo.jpg"}, ExitCode.USAGE, "'no-such-photo.jpg' does not exist"),
+        ({"--deadline": "0"}, ExitCode.USAGE, "--deadline"),
+    ],
+)
+def test_edge_run(
+    fails: object, lite0_bundle: Bundle, photo: str, options: dict[str, str], code: int, says: str
+) -> None:
+    assert callable(fails)
+    given = {"--server": "local", "--bundle": str(lite0_bundle.path), "--source": photo} | options
+    found, line = fails("edge", "run", *(word for pair in given.items() for word in pair))
+    assert found == code
+    assert re.search(says, line), line
+
+
+@pytest.mark.parametrize("damage", ["manifest", "edge graph", "missing"])
+def test_a_broken_bundle(fails: object, lite0_bundle: Bundle, tmp_path: Path, photo: str, damage: str) -> None:
+    assert callable(fails)
+    copy = tmp_path / "bundle"
+    shutil.copytree(lite0_bundle.path, copy)
+    graph = copy / "cuts" / "block7.edge.onnx"
+    if damage == "manifest":
+        (copy / "bundle.json").write_text("{", encoding="utf-8")
+    elif damage == "edge graph":
+        data = bytearray(graph.read_bytes())
+        data[len(data) // 2] ^= 1
+        graph.write_bytes(data)
+    else:
+        graph.unlink()
+    code, line = fails("edge", "run", "--server", "local", "--bundle", str(copy), "--source", photo)
+    assert code == ExitCode.BUNDLE
+    assert str(copy) in line
+
+
+def test_another_bundle_than_the_servers(
+    fails: object, lite0_bundle: Bundle, tmp_path: Path, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from splitnet.demo.server import server_process
+
+    assert callable(fails)
+    copy = tmp_path / "bundle"
+    shutil.copytree(lite0_bundle.path, copy)
+    manifest = json.loads((copy / "bundle.json").read_text(encoding="utf-8"))
+    manifest["version"] = "2"
+    (copy / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with server_process(copy, tmp_path / "log") as address:
+        code, line = fails("edge", "run", "--server", address, "--bundle", str(lite0_bundle.path), "--source", photo)
+    assert code == ExitCode.SERVICE
+    assert "deploy the same bundle" in line
+
+
+def test_a_taken_port(fails: object, lite0_bundle: Bundle) -> None:
+    assert callable(fails)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, line = fails("serve", "--bundle", str(lite0_bundle.path), "--listen", address)
+    assert code == ExitCode.USAGE
+    assert f"cannot listen on {address}" in line
+
+
+def test_a_full_disk(fails: object, lite0_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(fails)
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    code, line = fails("build", str(lite0_bundle.path / "whole.onnx"), "--cuts", "all", "--out", str(tmp_path / "out"))
+    assert code == ExitCode.OUTPUT
+    assert "No space left on device" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_internal_error_is_one_line_too(fails: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(fails)
+
+    def broken(directory: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(Bundle, "load", broken)
+    code, line = fails("serve", "--bundle", "x")
+    assert code == ExitCode.INTERNAL
+    assert "ZeroDivisionError: oops" in line
+
+
+def test_a_reader_that_goes_away_is_no_traceback(lite0_bundle: Bundle, photos: tuple[Path, ...]) -> None:
+    command = f"{sys.executable} -m splitnet edge run --server local --bundle {lite0_bundle.path} --json"
+    sources = " ".join(f"--source {photo}" for photo in photos[:4])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} {sources} | head -n 1"], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_every_error_has_a_documented_exit_code() -> None:
+    documented = {
+        int(match[1])
+        for match in re.finditer(r"^\| (\d+) \|", (ROOT / "docs/cli.md").read_text(encoding="utf-8"), re.M)
+    }
+    assert documented == {int(code) for code in ExitCode}
+
+    def leaves(kind: type[SplitnetError]) -> list[type[SplitnetError]]:
+        below = kind.__subclasses__()
+        return [leaf for one in below for leaf in leaves(one)] or [kind]
+
+    assert all(exit_code(leaf("x")) is not ExitCode.INTERNAL for leaf in leaves(SplitnetError))
