@@ -63,7 +63,8 @@ def view(frame: Buffer) -> memoryview:
     """A frame's bytes, read-only, so that no decoded array can share them. Raises InputError."""
     try:
         data = memoryview(frame).toreadonly()
-        return data if data.format == "B" and data.ndim == 1 else data.cast("B")
+        plain = data.format == "B" and data.ndim == 1 and data.c_contiguous
+        return data if plain else data.cast("B")
     except TypeError as error:
         raise InputError(f"a frame is contiguous bytes, not {type(frame).__name__}") from error
 

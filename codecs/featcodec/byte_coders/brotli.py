@@ -36,9 +36,11 @@ class Brotli(ByteCoder):
             while not decoder.is_finished():
                 # The limit is a hint that may be exceeded by one block of the library's; the sink is exact.
                 # Bytes after the end of the stream make process() fail.
-                sink.write(decoder.process(piece, output_buffer_limit=sink.room))
-                if not decoder.is_finished() and decoder.can_accept_more_data():
+                chunk = decoder.process(piece, output_buffer_limit=sink.room)
+                # can_accept_more_data() may be true while output is pending, hence the empty chunk.
+                if not chunk and not decoder.is_finished() and decoder.can_accept_more_data():
                     raise sink.truncated()
+                sink.write(chunk)
                 piece = b""
         except brotli.error as error:
             raise sink.corrupt(error) from error

@@ -27,7 +27,8 @@ def inflate(stage: str, data: memoryview, size: int, wrapper: int) -> memoryview
         while fed < len(data) and not decoder.eof:
             piece: Buffer = data[fed : fed + STEP]
             fed += len(piece)
-            while piece:
+            # After the end of the stream zlib keeps offering trailing bytes as its unconsumed tail.
+            while piece and not decoder.eof:
                 sink.write(decoder.decompress(piece, sink.room))
                 piece = decoder.unconsumed_tail
         while not decoder.eof:

@@ -12,6 +12,8 @@ from featcodec.dtypes import FLOATS
 from featcodec.quantisers.float16 import refuse_overflow
 
 SYMBOL = np.dtype("<u2")
+_INFINITY = 0x7F80  # the symbol of infinity, and of the first power of 2 beyond float16
+_TWO_TO_16 = 0x4780
 _SINGLE = np.dtype("<f4")
 _SINGLE_BITS = np.dtype("<u4")
 
@@ -42,7 +44,9 @@ class BFloat16(Quantiser):
         rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(SYMBOL)
         if nan.any():
             rounded[nan] = ((bits[nan] >> 16) | 0x40).astype(SYMBOL)
-        refuse_overflow(self.name, array, (rounded & 0x7FFF) == 0x7F80)
+        # Rounding a float16 may reach 65536, which bfloat16 holds and the decoded float16 does not.
+        infinity = _TWO_TO_16 if array.dtype.itemsize == 2 else _INFINITY
+        refuse_overflow(self.name, array, (rounded & 0x7FFF) >= infinity)
         return rounded, b""
 
     def dequantise(self, symbols: Array, params: memoryview, dtype: np.dtype[Any], profile: Profile | None) -> Array:

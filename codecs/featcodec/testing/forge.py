@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 import featcodec
-from featcodec.contract import Quantiser
+from featcodec.contract import ArrayCoder, Quantiser
 from featcodec.frame import MAGIC, VERSION
 from featcodec.registry import stage_class, stage_names
 from featcodec.wire import varint
@@ -23,11 +23,15 @@ def with_checksum(body: bytes) -> bytes:
 
 
 def stage_specs() -> dict[str, str]:
-    """For each stage the shortest spec that uses it."""
+    """For each stage that works without a profile, a short spec that uses it on float32."""
     specs = {}
     for name in stage_names():
         cls = stage_class(name)
-        if cls.profile_use != "required":
+        if cls.profile_use == "required":
+            continue
+        if issubclass(cls, ArrayCoder) and "float32" not in cls.accepts:
+            specs[name] = f"affine|{name}"
+        else:
             specs[name] = name if issubclass(cls, Quantiser) else f"none|{name}"
     return specs
 

@@ -1,0 +1,91 @@
+"""Add golden frames. Existing ones are never rewritten: they pin what every later version must decode.
+
+    python tests/golden/add_golden.py            adds what CASES names and the folder lacks
+
+Each case leaves NAME.fcf (the frame), NAME.npy (what it decodes to) and an entry in manifest.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import featcodec
+
+FOLDER = Path(__file__).parent / "v1"
+
+
+def features(dtype: str, shape: tuple[int, ...] = (3, 4, 5)) -> npt.NDArray[np.generic]:
+    """Feature-like values: heavy-tailed, many zeros; other dtypes: counting up and wrapping round."""
+    random = np.random.default_rng(20_000)
+    if dtype.startswith("float"):
+        return np.maximum(random.laplace(0.2, 2.0, shape), -0.5).astype(dtype)
+    return random.integers(0, 200, shape).astype(dtype)
+
+
+SPECIALS = np.array([0x7F800001, 0xFFC12345, 0x7F800000, 0x80000000, 1, 0x3F800000], np.uint32).view(np.float32)
+
+CASES: dict[str, tuple[str, npt.NDArray[np.generic]]] = {
+    **{f"none-{dtype}": ("none", features(dtype)) for dtype in ("bool", "int8", "int16", "int32", "int64")},
+    **{f"none-{dtype}": ("none", features(dtype)) for dtype in ("uint8", "uint16", "uint32", "uint64")},
+    **{f"none-{dtype}": ("none", features(dtype)) for dtype in ("float16", "float32", "float64")},
+    "none-nan-payloads": ("none", SPECIALS),
+    "none-scalar": ("none", np.array(2.5, np.float32)),
+    "none-empty": ("affine|zstd", np.zeros((2, 0, 3), np.float32)),
+    "none-rank-8": ("none", features("uint8", (1, 2, 1, 2, 1, 3, 1, 2))),
+    "float16": ("float16", features("float32")),
+    "float16-nan": ("float16", SPECIALS[[1, 2, 3, 4, 5]]),
+    "bfloat16": ("bfloat16", features("float64")),
+    "affine": ("affine", features("float32")),
+    "affine-float16": ("affine", features("float16")),
+    "affine-float64": ("affine:bits=12", features("float64")),
+    "affine-1-bit": ("affine:bits=1", features("float32")),
+    "affine-channels": ("affine:bits=6,per=channel", features("float32", (2, 3, 4, 5))),
+    "affine-constant": ("affine", np.full((2, 3), 0.1, np.float32)),
+    "clip": ("clip", features("float32")),
+    "clip-2-levels": ("clip:levels=2", features("float64")),
+    "shuffle": ("none|shuffle", features("float32")),
+    "shuffle-zlib": ("none|shuffle|zlib", features("float64")),
+    "zlib": ("affine|zlib:level=9", features("float32")),
+    "gzip": ("affine|gzip", features("float32")),
+    "bz2": ("affine|bz2", features("float32")),
+    "lzma": ("affine|lzma", features("float32")),
+    "zstd": ("affine|zstd", features("float32")),
+    "zstd-22": ("clip:levels=4|zstd:level=22", features("float32", (8, 14, 14))),
+    "lz4": ("affine|lz4", features("float32")),
+    "lz4-9": ("clip:levels=4|lz4:level=9", features("float32", (8, 14, 14))),
+    "brotli": ("affine|brotli", features("float32")),
+    "none-brotli": ("none|shuffle|brotli:quality=11", features("float32", (8, 14, 14))),
+}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Write every case that is missing; refuse to touch the others."""
+    FOLDER.mkdir(exist_ok=True)
+    manifest = FOLDER / "manifest.json"
+    entries = json.loads(manifest.read_text()) if manifest.exists() else {}
+    for name, (spec, array) in CASES.items():
+        frame_file, array_file = FOLDER / f"{name}.fcf", FOLDER / f"{name}.npy"
+        if name in entries:
+            continue
+        if frame_file.exists() or array_file.exists():
+            raise SystemExit(f"{name}: files exist without an entry in the manifest; golden files are never rewritten")
+        frame = featcodec.encode(array, spec)
+        frame_file.write_bytes(frame)
+        np.save(array_file, featcodec.decode(frame), allow_pickle=False)
+        entries[name] = {"spec": str(featcodec.parse_spec(spec)), "fcf": digest(frame_file), "npy": digest(array_file)}
+        print("added", name)
+    manifest.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Third-party stages, one of each kind."""
