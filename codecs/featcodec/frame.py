@@ -32,6 +32,8 @@ def pack(
     """Write a frame. Raises InputError where the format cannot hold a value."""
     if not 1 <= len(tensors) <= MAX_TENSORS:
         raise InputError(f"a frame holds 1 to {MAX_TENSORS} arrays, not {len(tensors)}")
+    if fingerprint and len(fingerprint) not in FINGERPRINT_BYTES:
+        raise InputError(f"a profile's fingerprint is a SHA-256 of 32 bytes, not {len(fingerprint)} bytes")
     text = spec.encode("ascii")
     head = bytearray(MAGIC)
     head += bytes((VERSION, len(text))) + text

@@ -13,8 +13,8 @@ MIB = 1 << 20
 class Limits:
     """Caps checked against a frame's header before anything is allocated.
 
-    Peak memory of `decode` stays below the frame plus 4 times `decoded_bytes` plus about 32 MiB that the
-    compression libraries need themselves. Raises ValueError for a value below 1.
+    Peak memory of `decode` stays below 4 times the sum of the frame and its decoded arrays, plus about 32 MiB
+    that the compression libraries need themselves. Raises ValueError for a value below 1.
     """
 
     frame_bytes: int = 64 * MIB

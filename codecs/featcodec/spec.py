@@ -42,8 +42,8 @@ class Spec:
                     f"the header could not tell a decoder how much {self.byte_coder.name!r} unpacks to"
                 )
         text = "|".join(parts)
-        if len(text) > MAX_TEXT:
-            raise SpecError(f"a spec has at most {MAX_TEXT} characters, this one {len(text)}")
+        if len(text) > MAX_TEXT or not text.isascii():
+            raise SpecError(f"a spec is ASCII of at most {MAX_TEXT} characters: {text!r}")
         object.__setattr__(self, "_text", text)
 
     @classmethod

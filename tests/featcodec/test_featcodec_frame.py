@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -124,3 +126,20 @@ def test_nine_dimensions_are_refused() -> None:
         featcodec.encode(np.zeros((1,) * 9), "none")
     with pytest.raises(featcodec.InputError, match="may exceed"):
         featcodec.encode(np.zeros((0, 2**33)), "none")
+
+
+def test_threads_share_specs_and_stages() -> None:
+    def work(seed: int) -> None:
+        array = np.random.default_rng(seed).integers(0, 9, (30, 30), np.int16)
+        for level in (1, 3, 9):
+            frame = featcodec.encode(array, f"none|shuffle|zstd:level={level}")
+            assert np.array_equal(featcodec.decode(frame), array)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(64)))
+
+
+def test_a_profile_without_a_proper_fingerprint_is_refused() -> None:
+    tensor = TensorInfo(np.dtype("<f4"), (2,), b"", 8)
+    with pytest.raises(featcodec.InputError, match="not 4 bytes"):
+        pack("none|raw", b"abcd", [tensor], [bytes(8)])
