@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +13,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from splitnet.cloud.service import InferenceService
+from splitnet.cloud.workers import WorkerPool
 from splitnet.cloud.servicer import InferenceServicer
 from splitnet.errors import UsageError
 from splitnet.v1 import inference_pb2 as pb
@@ -48,9 +48,9 @@ class Server:
         self, service: InferenceService, *, listen: str = "127.0.0.1:0", workers: int = 1, queue: int = 256
     ) -> None:
         self._listen = parse_address(listen, what="--listen")
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="inference")
         self._service = service
-        self._servicer = InferenceServicer(service, self._executor, capacity=workers + queue)
+        self._workers: WorkerPool[pb.InferResponse] = WorkerPool(workers, queue)
+        self._servicer = InferenceServicer(service, self._workers)
         self.address = listen
 
     async def start(self) -> None:
@@ -69,7 +69,7 @@ class Server:
             port = self._server.add_insecure_port(self._listen)
         except RuntimeError as error:
             await self._server.stop(None)
-            self._executor.shutdown()
+            self._workers.close()
             raise UsageError(f"cannot listen on {self._listen}; is the port taken? choose another --listen") from error
         self.address = f"{self._listen.rpartition(':')[0]}:{port}"
         await self._server.start()
@@ -78,24 +78,24 @@ class Server:
 
     async def stop(self, grace: float = 10.0) -> None:
         """Refuse new requests, let those in flight end for `grace` seconds, then close."""
-        log.info("draining", in_flight=self._servicer.in_flight, grace_seconds=grace)
+        log.info("draining", in_flight=self.in_flight, grace_seconds=grace)
         started = time.perf_counter()
         self._servicer.drain()
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.stop(grace)
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._workers.close()
         log.info("stopped", seconds=round(time.perf_counter() - started, 3))
 
     @property
     def in_flight(self) -> int:
         """Requests running or waiting."""
-        return self._servicer.in_flight
+        return self._workers.in_flight
 
     async def wait(self) -> None:
         """Until the server is stopped."""
         await self._server.wait_for_termination()
 
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+    async def _set_health(self, status: int) -> None:
         for name in ("", SERVICE_NAME):
             await self._health.set(name, status)
 

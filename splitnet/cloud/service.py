@@ -88,6 +88,9 @@ class InferenceService:
         shared = model.shared(cut, features)
         ran = time.perf_counter()
         outputs = [(head, model.answer(head, shared)) for head in heads]
+        for head, output in outputs:
+            if not np.isfinite(output).all():
+                raise InvalidRequestError(f"the frame's features give task {head.task.name!r} NaN or infinity")
         answered = time.perf_counter()
         results = {
             head.task.name: post_process(head.task.kind, output[0], head.labels, request.top_k)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 import structlog
 
 from splitnet.cloud.service import InferenceService
-from splitnet.errors import InternalError, OverloadedError, ServiceError, UnavailableError
+from splitnet.cloud.workers import WorkerPool
+from splitnet.errors import InternalError, ServiceError, UnavailableError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
@@ -22,32 +23,24 @@ STREAM_WINDOW = 32
 """Requests of one stream in flight at once; past that the stream is not read, and HTTP/2 slows the client down."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Answer = asyncio.Future[pb.InferResponse]
 log = structlog.get_logger("splitnet.server")
 
 
 class InferenceServicer(pb_grpc.InferenceServiceServicer):
-    """Admission and transport; every answer comes from the service core.
+    """Admission and transport; every answer comes from the service core on one of `workers`."""
 
-    Parameters
-    ----------
-    service
-        The core.
-    executor
-        Where `service.infer` runs.
-    capacity
-        Requests in the executor, running or waiting; one more is RESOURCE_EXHAUSTED.
-    """
-
-    def __init__(self, service: InferenceService, executor: Executor, *, capacity: int) -> None:
+    def __init__(self, service: InferenceService, workers: WorkerPool[pb.InferResponse]) -> None:
         self._service = service
-        self._executor = executor
-        self._capacity = capacity
+        self._workers = workers
         self._draining = False
-        self.in_flight = 0
+        self._readers: set[asyncio.Task[None]] = set()
 
     def drain(self) -> None:
-        """Answer new requests with UNAVAILABLE from now on."""
+        """Refuse new requests with UNAVAILABLE from now on; streams end once what they have sent is answered."""
         self._draining = True
+        for reader in self._readers:
+            reader.cancel()
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         return pb.ListModelsResponse(models=[messages.summary_to_message(one) for one in self._service.models()])
@@ -59,10 +52,9 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             await _abort(context, error)
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
-        arrived = time.perf_counter()
         remaining = context.time_remaining()
         try:
-            return await self._infer(request, arrived, None if remaining is None else arrived + remaining)
+            return await self._start(request, remaining)
         except ServiceError as error:
             await _abort(context, error)
 
@@ -71,27 +63,34 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     ) -> AsyncIterator[pb.InferStreamResponse]:
         answers: asyncio.Queue[pb.InferStreamResponse | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
+        running: set[Answer] = set()
 
-        async def answer(request: pb.InferStreamRequest) -> None:
-            arrived = time.perf_counter()
-            deadline = arrived + request.timeout if request.timeout > 0 else None
-            try:
-                response = await self._infer(request.request, arrived, deadline)
-                answers.put_nowait(pb.InferStreamResponse(id=request.id, response=response))
-            except ServiceError as error:
-                failure = pb.Error(code=code_of(error).value[0], message=str(error))
-                answers.put_nowait(pb.InferStreamResponse(id=request.id, error=failure))
+        def answered(number: int, answer: Answer) -> None:
+            running.discard(answer)
+            if not answer.cancelled():
+                answers.put_nowait(_reply(number, answer))
 
         async def read() -> None:
             try:
-                async with asyncio.TaskGroup() as running:
-                    async for request in request_iterator:
-                        await window.acquire()
-                        running.create_task(answer(request))
+                async for request in request_iterator:
+                    await window.acquire()
+                    try:
+                        answer = self._start(request.request, request.timeout or None)
+                    except ServiceError as error:
+                        answers.put_nowait(_refusal(request.id, error))
+                    else:
+                        running.add(answer)
+                        answer.add_done_callback(partial(answered, request.id))
+            except asyncio.CancelledError:
+                if not self._draining:
+                    raise
             finally:
+                while running:
+                    await asyncio.wait(running)
                 answers.put_nowait(None)
 
         reader = asyncio.create_task(read())
+        self._readers.add(reader)
         try:
             while (response := await answers.get()) is not None:
                 yield response
@@ -99,20 +98,18 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
                 window.release()
             await reader
         finally:
+            self._readers.discard(reader)
+            for answer in list(running):
+                answer.cancel()
             reader.cancel()
 
-    async def _infer(self, message: pb.InferRequest, arrived: float, deadline: float | None) -> pb.InferResponse:
+    def _start(self, message: pb.InferRequest, timeout: float | None) -> Answer:
+        """Admit a request. Raises UnavailableError, OverloadedError."""
         if self._draining:
             raise UnavailableError("the server is draining; send to another one")
-        if self.in_flight >= self._capacity:
-            raise OverloadedError(f"{self.in_flight} requests are waiting; send less or try again later")
-        self.in_flight += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._executor, self._answer, message, arrived, deadline
-            )
-        finally:
-            self.in_flight -= 1
+        arrived = time.perf_counter()
+        deadline = None if timeout is None else arrived + timeout
+        return self._workers.submit(lambda: self._answer(message, arrived, deadline))
 
     def _answer(self, message: pb.InferRequest, arrived: float, deadline: float | None) -> pb.InferResponse:
         try:
@@ -124,6 +121,17 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         except Exception as error:  # the boundary: whatever else fails is ours, and its detail stays here
             log.exception("request failed", model=message.model, cut=message.cut)
             raise InternalError("the service failed; its log says why") from error
+
+
+def _reply(number: int, answer: Answer) -> pb.InferStreamResponse:
+    error = answer.exception()
+    if isinstance(error, ServiceError):
+        return _refusal(number, error)
+    return pb.InferStreamResponse(id=number, response=answer.result())
+
+
+def _refusal(number: int, error: ServiceError) -> pb.InferStreamResponse:
+    return pb.InferStreamResponse(id=number, error=pb.Error(code=code_of(error).value[0], message=str(error)))
 
 
 async def _abort(context: Context, error: ServiceError) -> NoReturn:

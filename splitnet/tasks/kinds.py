@@ -18,14 +18,20 @@ def classify(logits: FloatArray, labels: Sequence[str], top_k: int) -> Classific
     scores = np.exp(scores - scores.max())
     # What travels is float32: rounding here makes an answer the same in one process and over the wire.
     probabilities = (scores / scores.sum()).astype(np.float32)
-    # A stable sort of the negated scores lets the lower index win a tie, on every machine.
-    best = np.argsort(-probabilities, kind="stable")[: top_k or DEFAULT_TOP_K]
+    best = _largest(probabilities, min(top_k or DEFAULT_TOP_K, probabilities.size))
     return Classification(
         tuple(
-            Label(int(index), labels[index] if index < len(labels) else str(index), float(probabilities[index]))
+            Label(index, labels[index] if index < len(labels) else str(index), float(probabilities[index]))
             for index in best
         )
     )
+
+
+def _largest(values: FloatArray, count: int) -> list[int]:
+    """Indices of the `count` largest values, largest first; the lower index wins a tie, on every machine."""
+    threshold = np.partition(values, values.size - count)[values.size - count]
+    candidates = np.flatnonzero(values >= threshold)
+    return [int(index) for index in candidates[np.argsort(-values[candidates], kind="stable")][:count]]
 
 
 def embed(vector: FloatArray, labels: Sequence[str], top_k: int) -> Embedding:

@@ -402,21 +402,22 @@ Global___Label: _TypeAlias = Label  # noqa: Y015
 
 @_typing.final
 class Embedding(_message.Message):
-    """A vector of unit length."""
+    """A vector of unit length: float32, little endian. Bytes, because thousands of numbers one by one cost more time than
+    the network's last layers.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    VALUES_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    FLOAT32_FIELD_NUMBER: _builtins.int
+    float32: _builtins.bytes
     def __init__(
         self,
         *,
-        values: _abc.Iterable[_builtins.float] | None = ...,
+        float32: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["float32", b"float32"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

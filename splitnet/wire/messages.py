@@ -57,18 +57,29 @@ def _result_to_message(task: str, result: Result) -> pb.TaskResult:
             labels = [pb.Label(index=one.index, label=one.label, probability=one.probability) for one in top]
             return pb.TaskResult(task=task, classification=pb.Classification(top=labels))
         case Embedding(values):
-            return pb.TaskResult(task=task, embedding=pb.Embedding(values=values.tolist()))
+            return pb.TaskResult(task=task, embedding=pb.Embedding(float32=_floats_to_bytes(values)))
         case Tensor(values):
             return pb.TaskResult(task=task, tensor=_tensor_to_message(values))
 
 
 def _tensor_to_message(values: FloatArray) -> pb.Tensor:
-    return pb.Tensor(shape=values.shape, float32=np.ascontiguousarray(values, dtype="<f4").tobytes())
+    return pb.Tensor(shape=values.shape, float32=_floats_to_bytes(values))
+
+
+def _floats_to_bytes(values: FloatArray) -> bytes:
+    return values.astype("<f4", copy=False).tobytes()
+
+
+def _floats_from_bytes(data: bytes, task: str) -> FloatArray:
+    try:
+        return np.frombuffer(data, dtype="<f4").astype(np.float32, copy=False)
+    except ValueError as error:
+        raise InternalError(f"the server's numbers for task {task!r} are cut short: {error}") from error
 
 
 def _tensor_from_message(message: pb.Tensor, task: str) -> FloatArray:
     try:
-        return np.frombuffer(message.float32, dtype="<f4").reshape(tuple(message.shape))
+        return _floats_from_bytes(message.float32, task).reshape(tuple(message.shape))
     except ValueError as error:
         raise InternalError(f"the server's tensor for task {task!r} is malformed: {error}") from error
 
@@ -79,7 +90,7 @@ def _result_from_message(message: pb.TaskResult) -> Result:
             top = message.classification.top
             return Classification(tuple(Label(one.index, one.label, one.probability) for one in top))
         case "embedding":
-            return Embedding(np.array(message.embedding.values, dtype=np.float32))
+            return Embedding(_floats_from_bytes(message.embedding.float32, message.task))
         case "tensor":
             return Tensor(_tensor_from_message(message.tensor, message.task))
         case _:

@@ -7,8 +7,9 @@ import featcodec
 import numpy as np
 import pytest
 
-from splitnet.bundle import Bundle
+from splitnet.bundle import Bundle, Cut
 from splitnet.cloud import InferenceService
+from splitnet.cloud.model import CloudModel
 from splitnet.errors import (
     FingerprintError,
     InvalidRequestError,
@@ -17,6 +18,7 @@ from splitnet.errors import (
     ServiceError,
     UnknownError,
 )
+from splitnet.runtime import Array
 from splitnet.tasks import Classification, Embedding
 from splitnet.wire.exchange import InferenceRequest
 
@@ -69,11 +71,14 @@ def test_outputs_are_the_logits(service: InferenceService, request_: InferenceRe
 def test_the_remaining_layers_run_once_for_all_tasks(
     service: InferenceService, request_: InferenceRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from splitnet.cloud.model import CloudModel
-
     calls: list[str] = []
     run = CloudModel.shared
-    monkeypatch.setattr(CloudModel, "shared", lambda self, cut, x: calls.append(cut.name) or run(self, cut, x))
+
+    def counted(self: CloudModel, cut: Cut, features: Array) -> dict[str, Array]:
+        calls.append(cut.name)
+        return run(self, cut, features)
+
+    monkeypatch.setattr(CloudModel, "shared", counted)
     service.infer(request_)
     assert calls == ["block7"]
 
@@ -107,7 +112,7 @@ def _with_nan() -> bytes:
         ({"frame": b""}, InvalidRequestError, "malformed frame"),
         ({"frame": b"\x00" * 100}, InvalidRequestError, "malformed frame"),
         ({"frame": _wrong_shape()}, InvalidRequestError, r"float32 \(1, 80, 7, 28\); cut block7 takes .*14, 14"),
-        ({"frame": _with_nan()}, InvalidRequestError, "NaN"),
+        ({"frame": _with_nan()}, InvalidRequestError, "holds NaN or infinity"),
         (
             {"frame": featcodec.encode(np.zeros(CUT, np.float64), "none|raw")},
             InvalidRequestError,
@@ -126,6 +131,14 @@ def test_what_the_service_refuses(
 ) -> None:
     with pytest.raises(error, match=says):
         service.infer(dataclasses.replace(request_, **change))  # type: ignore[arg-type]  # one test for every field
+
+
+def test_outputs_that_are_not_finite_are_refused(
+    service: InferenceService, request_: InferenceRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloudModel, "answer", lambda *_: np.full((1, 1000), np.nan, np.float32))
+    with pytest.raises(InvalidRequestError, match="task 'classification' NaN or infinity"):
+        service.infer(request_)
 
 
 def test_late_work_does_not_reach_the_network(

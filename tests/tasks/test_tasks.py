@@ -25,6 +25,15 @@ def test_classification_survives_large_logits_and_breaks_ties_by_index() -> None
     ]
 
 
+@pytest.mark.parametrize("top_k", [1, 3, 7, 1000])
+def test_top_k_is_a_sort_with_ties_by_index(top_k: int) -> None:
+    logits = np.random.default_rng(3).integers(0, 4, 50).astype(np.float32)
+    result = post_process("classification", logits, (), top_k)
+    assert isinstance(result, Classification)
+    expected = sorted(range(50), key=lambda index: (-logits[index], index))[:top_k]
+    assert [one.index for one in result.top] == expected
+
+
 def test_embedding_and_tensor_keep_their_values() -> None:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     embedding, tensor = post_process("embedding", values), post_process("tensor", values)

@@ -58,7 +58,11 @@ def test_response() -> None:
 
 @pytest.mark.parametrize(
     "result",
-    [pb.TaskResult(task="t"), pb.TaskResult(task="t", tensor=pb.Tensor(shape=[3], float32=b"1234"))],
+    [
+        pb.TaskResult(task="t"),
+        pb.TaskResult(task="t", tensor=pb.Tensor(shape=[3], float32=b"1234")),
+        pb.TaskResult(task="t", embedding=pb.Embedding(float32=b"12345")),
+    ],
 )
 def test_a_response_that_makes_no_sense_is_the_servers_fault(result: pb.TaskResult) -> None:
     with pytest.raises(InternalError, match="task 't'"):
