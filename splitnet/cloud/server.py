@@ -13,8 +13,8 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from splitnet.cloud.service import InferenceService
-from splitnet.cloud.workers import WorkerPool
 from splitnet.cloud.servicer import InferenceServicer
+from splitnet.cloud.workers import WorkerPool
 from splitnet.errors import UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
@@ -68,6 +68,8 @@ class Server:
         try:
             port = self._server.add_insecure_port(self._listen)
         except RuntimeError as error:
+            # grpc.aio tears a server down in order only after it has run.
+            await self._server.start()
             await self._server.stop(None)
             self._workers.close()
             raise UsageError(f"cannot listen on {self._listen}; is the port taken? choose another --listen") from error

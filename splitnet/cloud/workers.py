@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from splitnet.errors import OverloadedError
 
@@ -85,7 +85,7 @@ class WorkerPool(Generic[T]):
                 return
 
 
-def _deliver(future: asyncio.Future[T], result: T, error: BaseException | None) -> None:
+def _deliver(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
     if future.done():
         return
     if error is not None:

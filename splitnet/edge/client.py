@@ -243,6 +243,6 @@ def _async_transport(server: str, bundle: Bundle) -> AsyncTransport:
         from splitnet.edge.local import AsyncLocalTransport, LocalTransport
 
         return AsyncLocalTransport(LocalTransport.for_bundle(bundle))
-    from splitnet.edge.grpc_transport import AsyncGrpcTransport
+    from splitnet.edge.grpc_aio_transport import AsyncGrpcTransport
 
     return AsyncGrpcTransport(server)

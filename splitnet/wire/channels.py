@@ -5,10 +5,13 @@ from __future__ import annotations
 import grpc
 
 from splitnet.errors import SERVICE_ERRORS, ServiceError, UsageError
+from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
 MESSAGE_OVERHEAD = 64 * 1024
 """Bytes that a message may hold beside its frame: names, tasks, protobuf's own fields."""
+
+_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 def message_options(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> list[tuple[str, int]]:
@@ -42,6 +45,11 @@ def from_rpc_error(error: grpc.RpcError, address: str) -> ServiceError:
     code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN
     details = (error.details() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else str(error)) or code.name
     return service_error(code.name, details, address)
+
+
+def from_stream_error(error: pb.Error, address: str) -> ServiceError:
+    """The exception of ours that stands for an error message on a stream."""
+    return service_error(_CODES.get(error.code, "UNKNOWN"), error.message, address)
 
 
 def service_error(code: str, details: str, address: str) -> ServiceError:

@@ -9,9 +9,11 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from splitnet.bundle import Bundle
 from splitnet.cli import main
@@ -30,7 +32,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 @pytest.fixture
-def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
+def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[object]:
     """Run the command, check that it fails with one line, return code and line."""
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -41,7 +43,9 @@ def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         assert "Traceback" not in lines[0]
         return code, lines[0]
 
-    return run
+    yield run
+    # `serve` pointed the logs at a standard error that ends with this test.
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -175,7 +179,7 @@ def test_a_reader_that_goes_away_is_no_traceback(lite0_bundle: Bundle, photos: t
 def test_every_error_has_a_documented_exit_code() -> None:
     documented = {
         int(match[1])
-        for match in re.finditer(r"^\| (\d+) \|", (ROOT / "docs/cli.md").read_text(encoding="utf-8"), re.M)
+        for match in re.finditer(r"^\| (\d+) \|", (ROOT / "docs/cli.md").read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert documented == {int(code) for code in ExitCode}
 

@@ -7,14 +7,14 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import featcodec
 import grpc
 import numpy as np
 import pytest
-from featcodec.testing import hostile_frames
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+import featcodec
+from featcodec.testing import hostile_frames
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
 from splitnet.cloud.server import SERVICE_NAME, Server
@@ -209,7 +209,7 @@ async def test_health_and_reflection(server: Server) -> None:
 
 
 async def test_a_taken_port_is_one_clear_line(server: Server, service: InferenceService) -> None:
-    with pytest.raises(UsageError, match="cannot listen on .*port taken"):
+    with pytest.raises(UsageError, match=r"cannot listen on .*port taken"):
         await Server(service, listen=server.address).start()
 
 

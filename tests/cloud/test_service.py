@@ -3,10 +3,10 @@
 import dataclasses
 import time
 
-import featcodec
 import numpy as np
 import pytest
 
+import featcodec
 from splitnet.bundle import Bundle, Cut
 from splitnet.cloud import InferenceService
 from splitnet.cloud.model import CloudModel
