@@ -47,6 +47,7 @@ def write_page(path: Path, bundle: Bundle, results: DemoResults, written: Mappin
             settings=_settings(results),
             size_chart=pictures.size_chart(results),
             time_chart=pictures.time_chart(results),
+            channels=pictures.CHANNELS,
             features=pictures.feature_panels(bundle, results.references[:PICTURED], DEFAULT.cut),
         ),
     )

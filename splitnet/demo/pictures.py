@@ -48,19 +48,21 @@ def size_chart(results: DemoResults) -> str:
         sizes = [next(row.bytes for row in results.rows if _is(row, cut, name)) for name in codecs]
         places = np.arange(len(codecs)) + (offset - 1) * height
         bars = axes.barh(places, sizes, height * 0.92, color=COLOURS[cut], label=f"cut {cut}")
-        axes.bar_label(bars, labels=[f"{size:,.0f}" for size in sizes], padding=3, fontsize=8, color=INK)
+        labels = axes.bar_label(bars, labels=[f"{size:,.0f}" for size in sizes], padding=3, fontsize=8, color=INK)
+        for label in labels:
+            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
     for name, value in (
         ("JPEG q90", mean(one.jpeg_bytes for one in results.references)),
         ("PNG", mean(one.png_bytes for one in results.references)),
     ):
-        axes.axvline(value, color="#b42318", linewidth=1.2, linestyle="--")
+        axes.axvline(value, color="#b42318", linewidth=1.2, linestyle="--", zorder=1.5)
         axes.text(value, -0.78, f" {name} ", color="#b42318", fontsize=9, ha="left", va="bottom")
     axes.set_yticks(np.arange(len(codecs)), [CODECS[name] for name in codecs])
     axes.set_ylim(len(codecs) - 0.45, -0.8)
     axes.set_xscale("log")
     axes.margins(x=0.12)
     axes.set_xlabel("bytes a photo, whole frames (log scale)")
-    axes.legend(loc="lower right", frameon=True, edgecolor="none", fontsize=9)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
     _plain(axes)
     return _svg(figure)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import featcodec
+
 CUTS = ("block4", "block7", "block10")
 DEFAULT_CUT = "block7"
 
@@ -43,6 +45,11 @@ class Setting:
     def codec(self) -> str:
         """The codec's spec."""
         return CODECS[self.codec_name]
+
+    @property
+    def short_codec(self) -> str:
+        """The codec's canonical spec, without what is a default."""
+        return str(featcodec.parse_spec(self.codec))
 
     @property
     def figure(self) -> str:
