@@ -36,6 +36,7 @@ def run(
     """
     import asyncio
 
+    _share_one_heap()
     from splitnet.cli.reports import JsonReport, TableReport
     from splitnet.edge.client import AsyncEdge
     from splitnet.edge.sources import photos
@@ -70,3 +71,13 @@ def run(
 
     if asyncio.run(main()):
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _share_one_heap() -> None:
+    """Let all threads allocate from one heap, where the C library is glibc: each other heap keeps what it once held."""
+    import ctypes
+    from contextlib import suppress
+
+    arena_max = -8
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(arena_max, 1)

@@ -48,8 +48,6 @@ class OnnxGraph:
         options.inter_op_num_threads = 1
         # Warnings about graph clean-ups are not for users, and errors come as exceptions anyway.
         options.log_severity_level = 4
-        # The arena keeps every peak for ever, and the CPU allocator is fast without it.
-        options.enable_cpu_mem_arena = False
         name = name or (model.name if isinstance(model, Path) else "graph")
         try:
             self._session = ort.InferenceSession(
