@@ -189,8 +189,8 @@ class AsyncEdge:
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self._transport = _async_transport(server, self.bundle) if isinstance(server, str) else server
-        # One thread, and the same one: it keeps a device's other cores free, and each further thread that decodes photos
-        # and runs graphs would hold tens of megabytes of freed memory for itself.
+        # One thread, and always the same: it keeps a device's other cores free, and each further thread that decodes
+        # photos and runs graphs would hold tens of megabytes of freed memory for itself.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edge")
 
     async def connect(self, timeout: float = CONNECT_TIMEOUT) -> ModelInfo:
