@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from featcodec._native import kernels
 from featcodec.contract import Array
 from featcodec.errors import NonFiniteError, PayloadError
 
+_FLOAT32 = np.dtype(np.float32)
 _ONE = {4: "<ff", 8: "<dd"}
 _LARGEST = {bytes_: float(np.finfo(f"f{bytes_}").max) for bytes_ in (2, 4, 8)}
 
@@ -24,7 +26,11 @@ def extent(stage: str, array: Array, axes: tuple[int, ...]) -> tuple[Array, Arra
     """Smallest and largest value over `axes` as float64. Raises NonFiniteError."""
     # + 0.0 turns -0.0 into 0.0, so that equal arrays give equal frames.
     if array.size == math.prod(array.shape[axis] for axis in axes):
-        one = float(array.min()) + 0.0, float(array.max()) + 0.0
+        if kernels is not None and array.dtype == _FLOAT32:
+            least, greatest = kernels.extent(array.reshape(-1))
+        else:
+            least, greatest = float(array.min()), float(array.max())
+        one = least + 0.0, greatest + 0.0
         if not (math.isfinite(one[0]) and math.isfinite(one[1])):
             raise _not_finite(stage)
         return np.array(one[:1]), np.array(one[1:])

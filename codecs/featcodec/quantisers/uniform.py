@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from featcodec._native import kernels
 from featcodec.contract import Array
 from featcodec.errors import PayloadError
 
+_FLOAT32 = np.dtype(np.float32)
 _BLOCK = 1 << 16  # elements worked on at once: bounds the float64 temporaries
 _Slices = tuple[slice, slice, slice]
 
@@ -59,8 +61,13 @@ def quantise(array: Array, low: Array, high: Array, top: int) -> Array:
 def _quantise_one(array: Array, low: float, high: float, top: int) -> Array:
     """One range of at most float32 values. After a network has run, every numpy call costs several microseconds of cold
     caches, more than its arithmetic on a feature map: hence as few as possible."""
+    scale = top / ((high - low) or 1.0)
+    if kernels is not None and array.dtype == _FLOAT32 and top < 256:
+        symbols = np.empty(array.shape, np.uint8)
+        kernels.quantise(array.reshape(-1), low, scale, top, symbols.reshape(-1))
+        return symbols
     ratio = np.subtract(array, low, dtype=np.float64)
-    ratio *= top / ((high - low) or 1.0)
+    ratio *= scale
     np.rint(ratio, out=ratio)
     np.minimum(np.maximum(ratio, 0.0, out=ratio), top, out=ratio)
     return ratio.astype(symbol_dtype(top))
@@ -72,8 +79,12 @@ def dequantise(symbols: Array, low: Array, high: Array, top: int, dtype: np.dtyp
     table = None
     if low.size == 1 and symbols.size > top:
         table = _table(float(low[0, 0]), float(high[0, 0]), top, dtype)
-        if table.size > np.iinfo(symbols.dtype).max:
-            return table.take(symbols)  # every symbol has an entry: nothing to check
+        if top == 255:  # every symbol has an entry: nothing to check
+            if kernels is None or dtype != _FLOAT32:
+                return table.take(symbols)
+            out = np.empty(symbols.shape, _FLOAT32)
+            kernels.look_up(symbols.reshape(-1), table, out.reshape(-1))
+            return out
     out = np.empty(symbols.shape, dtype)
     for block in _blocks(symbols.shape):
         part = symbols[block]
