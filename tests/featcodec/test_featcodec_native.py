@@ -17,11 +17,8 @@ from featcodec.quantisers import ends, uniform
 
 pytestmark = pytest.mark.skipif(kernels is None, reason="the extension module was not built")
 
-FINITE = hnp.arrays(
-    np.float32,
-    hnp.array_shapes(max_dims=3, max_side=40),
-    elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
-)
+VALUES = st.floats(width=32, allow_nan=False, allow_infinity=False)
+FINITE = hnp.arrays(np.float32, hnp.array_shapes(max_dims=3, max_side=40), elements=VALUES)
 
 
 def _both(monkeypatch: pytest.MonkeyPatch, array: np.ndarray, spec: str) -> tuple[bytes, bytes]:
@@ -69,7 +66,8 @@ def test_sizes_that_do_not_fit_are_errors() -> None:
 def test_the_references_serve_without_the_extension() -> None:
     code = (
         "import featcodec, numpy as np; from featcodec._native import kernels; assert kernels is None; "
-        "x = np.arange(600, dtype=np.float32); print(np.abs(featcodec.decode(featcodec.encode(x, 'affine')) - x).max() < 2)"
+        "x = np.arange(600, dtype=np.float32); "
+        "print(np.abs(featcodec.decode(featcodec.encode(x, 'affine')) - x).max() < 2)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env={"FEATCODEC_NATIVE": "0"}, capture_output=True, text=True, check=True
