@@ -19,7 +19,7 @@ import featcodec
 from featcodec.files import ReadError, WriteError, read_array, read_bytes, write, write_array
 from featcodec.limits import MIB
 
-USAGE, INPUT, FRAME, OUTPUT = 2, 3, 4, 5
+USAGE, INPUT, FRAME, OUTPUT, INTERRUPTED = 2, 3, 4, 5, 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(FRAME, f"{options.input}: {error}")
     except WriteError as error:
         return _fail(OUTPUT, str(error))
+    except KeyboardInterrupt:
+        return _fail(INTERRUPTED, "interrupted")
     except OSError as error:  # only printing is left to raise it: a closed pipe, a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _fail(OUTPUT, f"standard output cannot be written: {error.strerror}")

@@ -95,13 +95,6 @@ class Bundle:
             raise BundleError(f"{self.path / path} was altered: its SHA-256 is not the manifest's; build it again")
         return data
 
-    def graph_path(self, path: str) -> Path:
-        """The path of the listed file `path`, after the check of its content; `open_bytes` leaves no gap
-        after it.
-        """
-        self.open_bytes(path)
-        return self.path / path
-
     def verify(self) -> None:
         """Check the SHA-256 of every file. Raises BundleError for the first one that was altered."""
         for file in self.manifest.files:
@@ -139,12 +132,12 @@ class Bundle:
 
 
 def _read_manifest(path: Path) -> bytes:
-    if not path.exists():
-        raise BundleError(f"{path} does not exist: make a bundle with `splitnet build NETWORK --out {path}`")
-    if not path.is_dir():
-        raise BundleError(f"{path} is not a directory: a bundle is one")
     file = path / MANIFEST
     try:
+        if not path.exists():
+            raise BundleError(f"{path} does not exist: make a bundle with `splitnet build NETWORK --out {path}`")
+        if not path.is_dir():
+            raise BundleError(f"{path} is not a directory: a bundle is one")
         if not file.exists():
             raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}")
         if file.is_symlink() or not file.is_file():

@@ -86,10 +86,10 @@ class Cut(Part):
 
     name: Name
     tensor: str
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, Field(ge=1, lt=1 << 31)], ...]
     dtype: Literal["float32", "float16"] = "float32"
-    macs_before: int = Field(ge=0)
-    macs_after: int = Field(ge=0)
+    macs_before: int = Field(ge=0, lt=1 << 63)
+    macs_after: int = Field(ge=0, lt=1 << 63)
     edge: RelativePath | None = None
     cloud: RelativePath | None = None
 
@@ -151,6 +151,8 @@ class Manifest(Part):
             raise ValueError(f"{missing[0]!r} is used but not listed under files")
         if any((cut.edge is None) != (cut.cloud is None) for cut in self.cuts):
             raise ValueError("a cut needs both its edge and its cloud graph, or neither")
+        if not self.built_cuts:
+            raise ValueError("no cut has its graphs")
         return self
 
     @property

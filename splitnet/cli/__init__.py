@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from itertools import pairwise
+from types import FrameType
+from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -47,11 +50,16 @@ def main() -> None:
 
     With SPLITNET_DEBUG=1 in the environment, errors keep their traceback.
     """
+    # As an exception, so that what is half-written is removed and child processes are stopped.
+    signal.signal(signal.SIGTERM, _terminated)
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
         # Not typer's own way to end: its errors are boxes of several lines.
-        sys.exit(app(prog_name="splitnet", standalone_mode=False) or ExitCode.OK)
+        code = app(prog_name="splitnet", standalone_mode=False) or ExitCode.OK
+        if code == ExitCode.INTERRUPTED:
+            print("splitnet: interrupted", file=sys.stderr)
+        sys.exit(code)
     except TyperException as error:
         _fail(_usage_line(error), ExitCode.USAGE, error)
     except SplitnetError as error:
@@ -69,6 +77,10 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line too
         line = f"internal error: {type(error).__name__}: {error}; run again with SPLITNET_DEBUG=1 and report it"
         _fail(line, ExitCode.INTERNAL, error)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(ExitCode.TERMINATED)
 
 
 def _usage_line(error: TyperException) -> str:

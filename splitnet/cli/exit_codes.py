@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
     VERIFICATION = 7
     INTERNAL = 70
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 _BY_ERROR: tuple[tuple[type[SplitnetError], ExitCode], ...] = (

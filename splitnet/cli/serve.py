@@ -17,7 +17,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Requests that run at the same time.")] = 1,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one graph run.")] = 1,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; one more is refused.")] = 256,
-    max_frame_bytes: Annotated[int, typer.Option(min=1, help="Largest frame accepted.")] = 8 * 1024 * 1024,
+    max_frame_bytes: Annotated[int, typer.Option(min=1, max=1 << 30, help="Largest frame accepted.")] = 8 * 1024 * 1024,
     grace: Annotated[float, typer.Option(min=0, help="Seconds for work in flight when told to stop.")] = 10.0,
 ) -> None:
     """Serve bundles over gRPC until SIGTERM or Ctrl-C; a second signal ends it at once."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, Task
-from splitnet.errors import UnknownError
+from splitnet.errors import BundleError, UnknownError
 from splitnet.runtime import Array, Graph
 from splitnet.runtime.bundled import load_graph
+from splitnet.tasks import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class CloudModel:
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         manifest = bundle.manifest
+        for task in manifest.tasks:
+            if task.kind not in KINDS:
+                raise BundleError(
+                    f"{bundle.path}: task {task.name} has unknown kind {task.kind!r}; known: {_names(KINDS)}"
+                )
         self.bundle = bundle
         self.cuts: dict[str, Cut] = {cut.name: cut for cut in manifest.built_cuts}
         self._trunks: dict[str, Graph] = {
@@ -53,7 +59,9 @@ class CloudModel:
     def cut(self, name: str) -> Cut:
         """Raises UnknownError, listing the cuts served."""
         if name not in self.cuts:
-            raise UnknownError(f"no cut {name!r} in model {self.bundle.manifest.name}; it has {_names(self.cuts)}")
+            raise UnknownError(
+                f"no cut {shorten(name)} in model {self.bundle.manifest.name}; it has {_names(self.cuts)}"
+            )
         return self.cuts[name]
 
     def wanted(self, tasks: Sequence[str]) -> list[Head]:
@@ -61,7 +69,7 @@ class CloudModel:
         unknown = [task for task in tasks if task not in self.heads]
         if unknown:
             name = self.bundle.manifest.name
-            raise UnknownError(f"no task {unknown[0]!r} in model {name}; it has {_names(self.heads)}")
+            raise UnknownError(f"no task {shorten(unknown[0])} in model {name}; it has {_names(self.heads)}")
         return [self.heads[task] for task in dict.fromkeys(tasks or self.heads)]
 
     def shared(self, cut: Cut, features: Array) -> dict[str, Array]:
@@ -75,6 +83,11 @@ class CloudModel:
         if head.graph is None:
             return shared[head.task.output]
         return head.graph.run({head.graph.inputs[0].name: shared[head.task.input]}, [head.task.output])[0]
+
+
+def shorten(name: str) -> str:
+    """A name out of a request, quoted, at most about 80 characters: a message must fit into gRPC's metadata."""
+    return repr(name if len(name) <= 80 else f"{name[:77]}...")
 
 
 def _names(known: Mapping[str, object]) -> str:

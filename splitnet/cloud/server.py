@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
+from splitnet.cloud.boundary import Boundary
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.servicer import InferenceServicer
 from splitnet.cloud.workers import WorkerPool
@@ -19,6 +21,9 @@ from splitnet.errors import UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire.channels import parse_address, server_options
+
+FLUSH_SECONDS = 0.2
+"""Time for the last answers to reach the network once the work is done."""
 
 SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 log = structlog.get_logger("splitnet.server")
@@ -55,7 +60,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen and answer; returns as soon as the port is open."""
-        self._server = grpc.aio.server(options=server_options(self._service.max_frame_bytes))
+        self._server = grpc.aio.server(interceptors=[Boundary()], options=server_options(self._service.max_frame_bytes))
         self._health = health.HealthServicer()
         pb_grpc.add_InferenceServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -72,7 +77,9 @@ class Server:
             await self._server.start()
             await self._server.stop(None)
             self._workers.close()
-            raise UsageError(f"cannot listen on {self._listen}; is the port taken? choose another --listen") from error
+            raise UsageError(
+                f"cannot listen on {self._listen}; is the port taken, or the host unknown? choose another --listen"
+            ) from error
         self.address = f"{self._listen.rpartition(':')[0]}:{port}"
         await self._server.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -84,18 +91,17 @@ class Server:
         started = time.perf_counter()
         self._servicer.drain()
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        await self._server.stop(grace)
+        # Not gRPC's own grace: it would also wait for who watches our health or browses the reflection service.
+        while not self._servicer.idle and time.perf_counter() - started < grace:
+            await asyncio.sleep(0.01)
         self._workers.close()
+        await self._server.stop(min(grace, FLUSH_SECONDS))
         log.info("stopped", seconds=round(time.perf_counter() - started, 3))
 
     @property
     def in_flight(self) -> int:
         """Requests running or waiting."""
         return self._workers.in_flight
-
-    async def wait(self) -> None:
-        """Until the server is stopped."""
-        await self._server.wait_for_termination()
 
     async def _set_health(self, status: int) -> None:
         for name in ("", SERVICE_NAME):

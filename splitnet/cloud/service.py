@@ -10,7 +10,7 @@ import numpy as np
 import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut
-from splitnet.cloud.model import CloudModel
+from splitnet.cloud.model import CloudModel, shorten
 from splitnet.errors import FingerprintError, InvalidRequestError, LateError, OverloadedError, UnknownError
 from splitnet.runtime import Array
 from splitnet.tasks import post_process
@@ -43,7 +43,7 @@ class InferenceService:
     ) -> None:
         models = [CloudModel(bundle, threads=threads) for bundle in bundles]
         self.max_frame_bytes = max_frame_bytes
-        self._models = {(model.bundle.manifest.name, model.bundle.manifest.version): model for model in models}
+        self._models = {model.bundle.fingerprint: model for model in models}
 
     def models(self) -> list[ModelSummary]:
         """What is served, in the order loaded."""
@@ -109,16 +109,17 @@ class InferenceService:
         return InferenceResponse(results, timing, kept)
 
     def _find(self, name: str, version: str, fingerprint: str = "") -> CloudModel:
-        versions = {served: model for (model_name, served), model in self._models.items() if model_name == name}
-        if not versions:
-            known = ", ".join(sorted({model_name for model_name, _ in self._models}))
-            raise UnknownError(f"no model {name!r} here; served: {known}")
-        if version:
-            if version not in versions:
-                raise UnknownError(f"model {name!r} has no version {version!r}; served: {', '.join(versions)}")
-            return versions[version]
-        matching = [model for model in versions.values() if model.bundle.fingerprint == fingerprint]
-        return (matching or list(versions.values()))[-1]
+        """The model of this name and version; of several, the one with this fingerprint, else the last loaded."""
+        named = [model for model in self._models.values() if model.bundle.manifest.name == name]
+        if not named:
+            known = ", ".join(sorted({model.bundle.manifest.name for model in self._models.values()}))
+            raise UnknownError(f"no model {shorten(name)} here; served: {known}")
+        found = [model for model in named if version in ("", model.bundle.manifest.version)]
+        if not found:
+            known = ", ".join(sorted({model.bundle.manifest.version for model in named}))
+            raise UnknownError(f"model {name!r} has no version {shorten(version)}; served: {known}")
+        matching = [model for model in found if model.bundle.fingerprint == fingerprint]
+        return (matching or found)[-1]
 
     @staticmethod
     def _summary(model: CloudModel) -> ModelSummary:
@@ -142,7 +143,13 @@ class InferenceService:
         try:
             features = featcodec.decode(frame, limits=limits)
         except featcodec.LimitError as error:
-            raise OverloadedError(f"frame over the limits of cut {cut.name}: {error}") from error
+            if len(frame) > self.max_frame_bytes:
+                raise OverloadedError(
+                    f"a frame of {len(frame)} bytes is over the limit of {self.max_frame_bytes}; use a smaller codec"
+                ) from error
+            raise InvalidRequestError(
+                f"the frame holds more than cut {cut.name} takes: {cut.dtype} {expected}"
+            ) from error
         except featcodec.FeatcodecError as error:
             raise InvalidRequestError(f"malformed frame: {error}") from error
         if features.shape != expected or features.dtype != np.dtype(cut.dtype):

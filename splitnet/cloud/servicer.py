@@ -36,6 +36,11 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
         self._draining = False
         self._readers: set[asyncio.Task[None]] = set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is running, waiting or being streamed."""
+        return self._workers.in_flight == 0 and not self._readers
+
     def drain(self) -> None:
         """Refuse new requests with UNAVAILABLE from now on; streams end once what they have sent is answered."""
         self._draining = True
@@ -71,9 +76,12 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
                 answers.put_nowait(_reply(number, answer))
 
         async def read() -> None:
+            held: pb.InferStreamRequest | None = None
             try:
                 async for request in request_iterator:
+                    held = request
                     await window.acquire()
+                    held = None
                     try:
                         answer = self._start(request.request, request.timeout or None)
                     except ServiceError as error:
@@ -84,6 +92,8 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             except asyncio.CancelledError:
                 if not self._draining:
                     raise
+                if held is not None:
+                    answers.put_nowait(_refusal(held.id, _draining()))
             finally:
                 while running:
                     await asyncio.wait(running)
@@ -106,7 +116,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     def _start(self, message: pb.InferRequest, timeout: float | None) -> Answer:
         """Admit a request. Raises UnavailableError, OverloadedError."""
         if self._draining:
-            raise UnavailableError("the server is draining; send to another one")
+            raise _draining()
         arrived = time.perf_counter()
         deadline = None if timeout is None else arrived + timeout
         return self._workers.submit(lambda: self._answer(message, arrived, deadline))
@@ -132,6 +142,10 @@ def _reply(number: int, answer: Answer) -> pb.InferStreamResponse:
 
 def _refusal(number: int, error: ServiceError) -> pb.InferStreamResponse:
     return pb.InferStreamResponse(id=number, error=pb.Error(code=code_of(error).value[0], message=str(error)))
+
+
+def _draining() -> UnavailableError:
+    return UnavailableError("the server is draining; send to another one")
 
 
 async def _abort(context: Context, error: ServiceError) -> NoReturn:

@@ -59,11 +59,9 @@ class WorkerPool(Generic[T]):
         return future
 
     def close(self) -> None:
-        """End the threads once the jobs before this call are done."""
+        """End the threads once the jobs before this call are done; does not wait for them."""
         for _ in self._threads:
             self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
 
     def _release(self, _: asyncio.Future[T]) -> None:
         self.in_flight -= 1

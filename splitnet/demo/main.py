@@ -21,8 +21,8 @@ from splitnet.demo.photos import LabelledPhoto, labelled_photos
 from splitnet.demo.server import server_process
 from splitnet.demo.settings import CUTS, DEFAULT, LOSSLESS, SETTINGS
 from splitnet.edge.trace import GRAPHS, medians
-from splitnet.errors import BundleError
-from splitnet.figures import write_results
+from splitnet.errors import BundleError, UsageError
+from splitnet.figures import write_results, write_text
 
 NETWORK = "efficientnet-lite0"
 TOLERANCE = 1e-5
@@ -89,6 +89,8 @@ def run_demo(
         whatever stops it, as one line.
     """
     started = time.perf_counter()
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; give a folder")
     bundle = demo_bundle(out / "bundle", console)
     photos = photos or labelled_photos()
     console.print(f"{len(photos)} photos, cuts {', '.join(CUTS)}, bundle {bundle.fingerprint[:12]}")
@@ -139,7 +141,7 @@ def demo_bundle(directory: Path, console: Console | None = None) -> Bundle:
     console = console or Console(quiet=True)
     stamp = directory.with_name("bundle.stamp")
     state = builder_state()
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == state:
+    if stamp.is_file() and stamp.read_bytes() == state.encode():
         try:
             bundle = Bundle.load(directory)
             bundle.verify()
@@ -153,7 +155,7 @@ def demo_bundle(directory: Path, console: Console | None = None) -> Bundle:
     with console.status(f"building a bundle of {NETWORK} (once)"):
         stamp.unlink(missing_ok=True)
         build_bundle(NETWORK, cuts=CUTS, out=directory)
-    stamp.write_text(state, encoding="utf-8")
+    write_text(stamp, state)
     console.print(f"bundle: {directory} (built now)")
     return Bundle.load(directory)
 

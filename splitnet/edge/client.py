@@ -15,7 +15,7 @@ from splitnet.bundle import Bundle
 from splitnet.edge.encoder import DEFAULT_CODEC, EdgeEncoder, Encoded, Photo, stage_names
 from splitnet.edge.trace import Trace
 from splitnet.edge.transport import AsyncTransport, Transport
-from splitnet.errors import FingerprintError, InvalidRequestError, UnknownError
+from splitnet.errors import FingerprintError, InvalidRequestError, OverloadedError, UnknownError, UsageError
 from splitnet.tasks.results import FloatArray, Result
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo
 
@@ -42,6 +42,7 @@ class _Client:
     def __init__(self, bundle: Bundle | str | Path, cut: str, codec: str, threads: int) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(Path(bundle))
         self.encoder = EdgeEncoder(self.bundle, cut, codec, threads=threads)
+        self._max_frame_bytes: int | None = None
 
     @property
     def cut(self) -> str:
@@ -49,9 +50,14 @@ class _Client:
         return self.encoder.cut.name
 
     def request(self, frame: bytes, tasks: Sequence[str], top_k: int, outputs: bool) -> InferenceRequest:
-        """A request for `frame`. Raises UsageError for a task that the bundle does not have."""
+        """A request for `frame`. Raises UsageError for an unknown task, OverloadedError for too large a frame."""
         for task in tasks:
             self.bundle.task(task)
+        if self._max_frame_bytes is not None and len(frame) > self._max_frame_bytes:
+            raise OverloadedError(
+                f"a frame of {len(frame)} bytes is over the server's limit of {self._max_frame_bytes}; "
+                "use a smaller codec"
+            )
         return InferenceRequest(
             model=self.bundle.manifest.name,
             fingerprint=self.bundle.fingerprint,
@@ -65,6 +71,7 @@ class _Client:
     def check(self, model: ModelInfo) -> None:
         """Raises a ServiceError where the server cannot take what this edge sends."""
         summary = model.summary
+        self._max_frame_bytes = model.max_frame_bytes
         if summary.fingerprint != self.bundle.fingerprint:
             raise FingerprintError(
                 f"the server's bundle {summary.name} {summary.fingerprint[:12]} is not the edge's "
@@ -191,6 +198,7 @@ class AsyncEdge:
         self._transport = _async_transport(server, self.bundle) if isinstance(server, str) else server
         # One thread, and always the same: it keeps a device's other cores free, and each further thread that decodes
         # photos and runs graphs would hold tens of megabytes of freed memory for itself.
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edge")
 
     async def connect(self, timeout: float = CONNECT_TIMEOUT) -> ModelInfo:
@@ -209,6 +217,8 @@ class AsyncEdge:
         timeout: float | None = None,
     ) -> Inference:
         """As `Edge.infer`."""
+        if self._closed:
+            raise UsageError("this AsyncEdge was closed; make a new one")
         loop = asyncio.get_running_loop()
         started, encoded = await loop.run_in_executor(self._thread, self._encode, image)
         request = self._client.request(encoded.frame, tasks, top_k, outputs)
@@ -222,6 +232,7 @@ class AsyncEdge:
 
     async def aclose(self) -> None:
         """Close the connection."""
+        self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         await self._transport.aclose()
 

@@ -20,8 +20,8 @@ from splitnet.runtime.bundled import load_graph
 
 DEFAULT_CODEC = "affine:bits=8|zstd:level=3"
 
-Photo = str | Path | Image.Image | Array
-"""A path, a PIL image, or uint8 pixels of shape (H, W, 3) in RGB."""
+Photo = str | Path | bytes | Image.Image | Array
+"""A path, the bytes of a photo's file, a Pillow image, or uint8 pixels of shape (H, W, 3) in RGB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,10 @@ class EdgeEncoder:
         """
         spec = self.bundle.manifest.input
         t0 = time.perf_counter()
-        pixels = preprocess.resize_and_crop(as_image(photo), spec)
+        try:
+            pixels = preprocess.resize_and_crop(as_image(photo, spec.resize_short), spec)
+        except MemoryError as error:
+            raise ImageError("a photo needs more memory than there is; make it smaller") from error
         t1 = time.perf_counter()
         tensor = preprocess.normalise(pixels, spec)
         t2 = time.perf_counter()
@@ -103,12 +106,14 @@ def stage_names(spec: featcodec.Spec) -> tuple[str, ...]:
     return tuple(stage.name for stage in stages if stage is not None)
 
 
-def as_image(photo: Photo) -> Image.Image:
-    """Open a path, wrap pixels, pass an image through. Raises ImageError."""
+def as_image(photo: Photo, short_side: int | None = None) -> Image.Image:
+    """Open a path or bytes, wrap pixels, bring an image to RGB as its file would be. Raises ImageError."""
     if isinstance(photo, str | Path):
-        return preprocess.load_image(Path(photo))
+        return preprocess.load_image(Path(photo), short_side=short_side)
+    if isinstance(photo, bytes):
+        return preprocess.decode_image(photo, short_side=short_side)
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
             raise ImageError(f"pixels are {photo.dtype} {photo.shape}; give uint8 of shape (H, W, 3) in RGB")
         return Image.fromarray(photo)
-    return photo.convert("RGB")
+    return preprocess.from_pillow(photo)

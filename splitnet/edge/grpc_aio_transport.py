@@ -9,37 +9,33 @@ from typing import Any
 
 import grpc
 
-from splitnet.errors import CancelledError, LateError, ServiceError, UnavailableError
+from splitnet.errors import CancelledError, LateError, ServiceError, UnavailableError, UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
-from splitnet.wire.channels import from_rpc_error, from_stream_error, message_options, parse_address
+from splitnet.wire.channels import client_options, from_rpc_error, from_stream_error, parse_address
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo
 
 
 class AsyncGrpcTransport:
     """Requests multiplexed over one bidirectional stream; answers come back in any order.
 
+    The stream opens with the first request. When it breaks, every request in flight fails with the stream's error and
+    the next one opens a new stream. A request that is late or cancelled gives up its own answer alone.
+
     Raises
     ------
     UsageError
         if the address is not HOST:PORT.
-
-    The stream opens with the first request. When it breaks, every request in flight fails with the stream's error and
-    the next one opens a new stream.
     """
 
     def __init__(self, address: str) -> None:
         self.address = parse_address(address, what="server")
-        self._channel = grpc.aio.insecure_channel(self.address, options=message_options())
+        self._channel = grpc.aio.insecure_channel(self.address, options=client_options())
         self._stub: Any = pb_grpc.InferenceServiceStub(self._channel)
         self._ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[InferenceResponse]] = {}
-        self._call: Any = None
-        self._reader: asyncio.Task[None] | None = None
-        self._closing = False
-        # grpc.aio allows one write at a time on a stream.
-        self._writing = asyncio.Lock()
+        self._stream: _Stream | None = None
+        self._closed = False
 
     async def describe(self, name: str, version: str = "", timeout: float | None = None) -> ModelInfo:
         """Raises ServiceError."""
@@ -51,50 +47,92 @@ class AsyncGrpcTransport:
 
     async def infer(self, request: InferenceRequest, timeout: float | None = None) -> InferenceResponse:
         """Raises ServiceError; LateError once `timeout` has passed here, whatever the server does."""
+        if self._closed:
+            raise UsageError(f"the connection to {self.address} was closed; make a new one")
+        if self._stream is None or self._stream.ended:
+            self._stream = _Stream(self._stub, self.address)
         number = next(self._ids)
-        answer: asyncio.Future[InferenceResponse] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
         message = pb.InferStreamRequest(id=number, request=messages.request_to_message(request), timeout=timeout or 0.0)
+        answer = self._stream.send(message)
         try:
             async with asyncio.timeout(timeout):
-                await self._write(message)
                 return await answer
         except TimeoutError as error:
             raise LateError(f"no answer from {self.address} within {timeout:g} s; raise --deadline") from error
         finally:
-            self._waiting.pop(number, None)
+            self._stream.forget(number)
 
-    async def _write(self, message: pb.InferStreamRequest) -> None:
-        async with self._writing:
-            if self._call is None:
-                self._call = self._stub.InferStream()
-                self._reader = asyncio.create_task(self._read(self._call))
-            call = self._call
+    async def aclose(self) -> None:
+        """End the stream and close the channel."""
+        self._closed = True
+        if self._stream is not None:
+            await self._stream.close()
+        await self._channel.close()
+
+
+class _Stream:
+    """One bidirectional call, a task that writes to it and a task that reads from it.
+
+    Writing has a task of its own, because a deadline that passes within `call.write` would cancel the whole call.
+    """
+
+    def __init__(self, stub: Any, address: str) -> None:
+        self._address = address
+        self._call = stub.InferStream()
+        self._waiting: dict[int, asyncio.Future[InferenceResponse]] = {}
+        self._outbox: asyncio.Queue[pb.InferStreamRequest] = asyncio.Queue()
+        self._reader = asyncio.create_task(self._read())
+        self._writer = asyncio.create_task(self._write())
+        self._closing = False
+        self.ended = False
+
+    def send(self, message: pb.InferStreamRequest) -> asyncio.Future[InferenceResponse]:
+        """Queue a request; the future is its answer."""
+        answer: asyncio.Future[InferenceResponse] = asyncio.get_running_loop().create_future()
+        self._waiting[message.id] = answer
+        self._outbox.put_nowait(message)
+        return answer
+
+    def forget(self, number: int) -> None:
+        """Nobody waits for this answer any more."""
+        answer = self._waiting.pop(number, None)
+        if answer is not None:
+            answer.cancel()
+
+    async def close(self) -> None:
+        """End the call; requests in flight fail."""
+        self._closing = True
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reader
+
+    async def _write(self) -> None:
+        while True:
+            message = await self._outbox.get()
+            if message.id not in self._waiting:
+                continue
             try:
-                await call.write(message)
+                await self._call.write(message)
             except (grpc.RpcError, asyncio.InvalidStateError):
-                # The reader learns the reason and fails every request in flight with it, this one too.
+                # The reader learns the reason and fails every request in flight with it.
                 return
-            except asyncio.CancelledError:
-                # grpc.aio raises this also where the server cancelled the stream, and nobody this task.
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise
 
-    async def _read(self, call: Any) -> None:
-        error: ServiceError = UnavailableError(f"the server at {self.address} closed the stream; try again")
+    async def _read(self) -> None:
+        error: ServiceError = UnavailableError(f"the server at {self._address} closed the stream; try again")
         try:
-            async for reply in call:
+            async for reply in self._call:
                 self._deliver(reply)
         except grpc.RpcError as failure:
-            error = from_rpc_error(failure, self.address)
+            error = from_rpc_error(failure, self._address)
         except asyncio.CancelledError:
+            # grpc.aio raises this also where the server cancelled the stream.
             if self._closing:
                 error = CancelledError("the client was closed")
                 raise
         finally:
-            if self._call is call:
-                self._call = None
+            self.ended = True
+            self._writer.cancel()
+            self._call.cancel()
             for waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_exception(error)
@@ -109,13 +147,4 @@ class AsyncGrpcTransport:
             except ServiceError as error:
                 waiting.set_exception(error)
         else:
-            waiting.set_exception(from_stream_error(reply.error, self.address))
-
-    async def aclose(self) -> None:
-        """End the stream and close the channel."""
-        self._closing = True
-        if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
-        await self._channel.close()
+            waiting.set_exception(from_stream_error(reply.error, self._address))

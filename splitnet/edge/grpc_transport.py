@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 
 from splitnet.edge.watchdog import Watchdog
-from splitnet.errors import LateError, UnavailableError
+from splitnet.errors import LateError, UnavailableError, UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
-from splitnet.wire.channels import from_rpc_error, from_stream_error, message_options, parse_address
+from splitnet.wire.channels import client_options, from_rpc_error, from_stream_error, parse_address
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo, ModelSummary
 
 
@@ -31,9 +31,10 @@ class GrpcTransport:
 
     def __init__(self, address: str) -> None:
         self.address = parse_address(address, what="server")
-        self._channel = grpc.insecure_channel(self.address, options=message_options())
+        self._channel = grpc.insecure_channel(self.address, options=client_options())
         self._stub = pb_grpc.InferenceServiceStub(self._channel)
         self._idle: list[_Stream] = []
+        self._closed = False
         self._watchdog = Watchdog()
 
     def models(self, timeout: float | None = None) -> list[ModelSummary]:
@@ -54,6 +55,8 @@ class GrpcTransport:
 
     def infer(self, request: InferenceRequest, timeout: float | None = None) -> InferenceResponse:
         """Raises ServiceError; LateError once `timeout` has passed here, whatever the server does."""
+        if self._closed:
+            raise UsageError(f"the connection to {self.address} was closed; make a new one")
         stream = self._borrow()
         message = pb.InferStreamRequest(id=1, request=messages.request_to_message(request), timeout=timeout or 0.0)
         try:
@@ -63,8 +66,10 @@ class GrpcTransport:
                 with self._watchdog.limit(time.monotonic() + timeout, stream.cancel):
                     reply = stream.exchange(message)
         except StopIteration as error:
+            stream.end()
             raise UnavailableError(f"the server at {self.address} closed the stream; try again") from error
         except grpc.RpcError as error:
+            stream.end()
             if timeout is not None and stream.cancelled:
                 raise LateError(f"no answer from {self.address} within {timeout:g} s; raise the deadline") from error
             raise from_rpc_error(error, self.address) from error
@@ -85,9 +90,11 @@ class GrpcTransport:
                 return _Stream(self._stub)
             if stream.alive:
                 return stream
+            stream.end()
 
     def close(self) -> None:
         """End the streams and close the channel."""
+        self._closed = True
         while self._idle:
             self._idle.pop().end()
         self._watchdog.close()
@@ -120,5 +127,5 @@ class _Stream:
         self._requests.put(None)
 
     def end(self) -> None:
-        """End it in good order."""
+        """End it in good order; gRPC's thread that takes requests from the queue ends with it."""
         self._requests.put(None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +65,26 @@ async def run(
             running.add(asyncio.create_task(one(path)))
             if len(running) >= in_flight:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield await task
+                for outcome in _finished(done):
+                    yield outcome
         while running:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                yield await task
+            for outcome in _finished(done):
+                yield outcome
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _finished(done: Iterable[asyncio.Task[Outcome]]) -> Iterator[Outcome]:
+    """Every answer of the batch, then the first failure: an answer that is there is never dropped."""
+    failures = []
+    for task in done:
+        failure = task.exception()
+        if failure is None:
+            yield task.result()
+        else:
+            failures.append(failure)
+    if failures:
+        raise failures[0]

@@ -30,17 +30,32 @@ def photos(sources: Sequence[str]) -> Iterator[Path]:
 def _expanded(sources: Sequence[str]) -> Iterable[Path]:
     for source in sources:
         path = Path(source)
-        if path.is_dir():
-            found = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
-            if not found:
-                raise UsageError(f"--source {source!r} holds no photos ({', '.join(sorted(SUFFIXES))})")
-            yield from found
-        elif path.exists():
-            yield path
-        elif glob.has_magic(source):
-            matches = sorted(Path(one) for one in glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
-            if not matches:
-                raise UsageError(f"--source {source!r} matches nothing; quote the glob or check the path")
-            yield from (one for one in matches if one.is_file())
-        else:
-            raise UsageError(f"--source {source!r} does not exist; give a file, a folder or a glob")
+        try:
+            if path.is_dir():
+                yield from _photos_below(path, source)
+            elif path.exists():
+                yield path
+            elif glob.has_magic(source):
+                yield from _matches(source)
+            else:
+                raise UsageError(f"--source {source!r} does not exist; give a file, a folder or a glob")
+        except OSError as error:
+            raise UsageError(f"--source {source!r} cannot be read: {error.strerror or error}") from error
+
+
+def _photos_below(folder: Path, source: str) -> list[Path]:
+    # `rglob` passes over folders that it may not read.
+    list(folder.iterdir())
+    found = sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
+    if not found:
+        raise UsageError(f"--source {source!r} holds no photos ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def _matches(source: str) -> list[Path]:
+    # Path.glob takes no absolute patterns.
+    matches = sorted(Path(one) for one in glob.glob(source, recursive=True))  # noqa: PTH207
+    found = [one for one in matches if one.is_file()]
+    if not found:
+        raise UsageError(f"--source {source!r} matches no files; quote the glob or check the path")
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -23,8 +24,11 @@ Tensor = np.ndarray[Any, np.dtype[np.float32]]
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> Image.Image:
     """Decode the photo at `path` to RGB, turned upright as its EXIF orientation says.
+
+    With `short_side`, a JPEG whose short side is at least eight times that is decoded at a half, a quarter or an eighth
+    of its size, never below four times `short_side`: a camera's photo takes a fraction of the memory and the time.
 
     Transparency is laid over white; of an animation the first frame counts; 16-bit grey keeps its upper 8
     bits.
@@ -41,14 +45,21 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         if not path.is_file():
             raise ImageError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
         with path.open("rb") as stream:
-            return _decode(stream, str(path), max_pixels)
+            return _decode(stream, str(path), max_pixels, short_side)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def decode_image(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode_image(
+    data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS, short_side: int | None = None
+) -> Image.Image:
     """The same as `load_image` for the bytes of a file; `name` stands for the path in messages."""
-    return _decode(io.BytesIO(data), name, max_pixels)
+    return _decode(io.BytesIO(data), name, max_pixels, short_side)
+
+
+def from_pillow(image: Image.Image, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The same for an image that Pillow has opened; `name` stands for the path in messages. Raises ImageError."""
+    return _finish(image, name, max_pixels, None)
 
 
 def resize_and_crop(image: Image.Image, spec: ImageInput) -> Pixels:
@@ -58,6 +69,11 @@ def resize_and_crop(image: Image.Image, spec: ImageInput) -> Pixels:
     # The long side is rounded down, as in torchvision; never below the crop.
     width = max(int(image.width * scale + 1e-6), spec.width)
     height = max(int(image.height * scale + 1e-6), spec.height)
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"a photo of {image.width}x{image.height} pixels is too thin: resized to a short side of "
+            f"{spec.resize_short} it would have {width}x{height}; crop it"
+        )
     resized = image.resize((width, height), _RESAMPLING[spec.interpolation])
     left, top = round((width - spec.width) / 2), round((height - spec.height) / 2)
     return np.asarray(resized.crop((left, top, left + spec.width, top + spec.height)))
@@ -84,23 +100,42 @@ def _constants(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Tensor,
     return np.array(mean, np.float32).reshape(shape), np.array(std, np.float32).reshape(shape)
 
 
-def _decode(stream: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+def _decode(stream: BinaryIO, name: str, max_pixels: int, short_side: int | None) -> Image.Image:
+    try:
+        image = Image.open(stream)
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not a picture in a known format") from error
+    except Exception as error:  # as below
+        raise _undecodable(name, error) from error
+    return _finish(image, name, max_pixels, short_side)
+
+
+def _finish(image: Image.Image, name: str, max_pixels: int, short_side: int | None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             # Pillow prints lines about large pictures, for which our limit is lower, and about odd EXIF data.
             warnings.simplefilter("ignore")
-            image: Image.Image = Image.open(stream)
             if image.width * image.height > max_pixels:
                 raise ImageError(f"{name}: {image.width}x{image.height} pixels are more than the limit of {max_pixels}")
+            if short_side is not None:
+                _draft(image, short_side)
             image.load()
             return _to_rgb(_upright(image), name)
     except ImageError:
         raise
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not a picture in a known format") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ValueError, MemoryError ...
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ImageError(f"{name}: cannot be decoded: {reason}") from error
+        raise _undecodable(name, error) from error
+
+
+def _undecodable(name: str, error: Exception) -> ImageError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ImageError(f"{name}: cannot be decoded: {reason}")
+
+
+def _draft(image: Image.Image, short_side: int) -> None:
+    share = 4 * short_side / min(image.size)
+    if share <= 0.5:
+        image.draft("RGB", (math.ceil(image.width * share), math.ceil(image.height * share)))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# gRPC writes lines of its own to standard error for what reaches us as an exception anyway.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 import grpc
 
 from splitnet.errors import SERVICE_ERRORS, ServiceError, UsageError
@@ -11,18 +16,41 @@ from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 MESSAGE_OVERHEAD = 64 * 1024
 """Bytes that a message may hold beside its frame: names, tasks, protobuf's own fields."""
 
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Largest answer that a client takes."""
+
+KEEPALIVE_SECONDS = 20
+"""Silence after which a client asks whether its server is still there; half of that again, and it is not."""
+
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def message_options(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> list[tuple[str, int]]:
-    """Limits of both directions; gRPC's own default of 4 MiB would refuse early cuts of large images."""
-    limit = max_frame_bytes + MESSAGE_OVERHEAD
-    return [("grpc.max_receive_message_length", limit), ("grpc.max_send_message_length", limit)]
+def client_options() -> list[tuple[str, int]]:
+    """What a client accepts, and how it notices a connection that died without a word (NAT, roaming, a pulled cable).
+
+    The server's own limit of a frame comes with `GetModel`; gRPC would end the whole stream over one large message.
+    """
+    return [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
+        ("grpc.keepalive_time_ms", 1000 * KEEPALIVE_SECONDS),
+        ("grpc.keepalive_timeout_ms", 1000 * KEEPALIVE_SECONDS // 2),
+    ]
 
 
 def server_options(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> list[tuple[str, int]]:
-    """As `message_options`; without SO_REUSEPORT, which lets a second server share the port in silence."""
-    return [*message_options(max_frame_bytes), ("grpc.so_reuseport", 0)]
+    """What a server accepts: gRPC's own default of 4 MiB would refuse early cuts of large images.
+
+    Without SO_REUSEPORT, which lets a second server share the port in silence. Devices that vanish are noticed.
+    """
+    return [
+        ("grpc.max_receive_message_length", max_frame_bytes + MESSAGE_OVERHEAD),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", 3000 * KEEPALIVE_SECONDS),
+        ("grpc.keepalive_timeout_ms", 1000 * KEEPALIVE_SECONDS),
+        ("grpc.http2.min_ping_interval_without_data_ms", 500 * KEEPALIVE_SECONDS),
+    ]
 
 
 def parse_address(address: str, *, what: str) -> str:

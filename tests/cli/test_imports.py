@@ -1,9 +1,18 @@
 """What an import pulls in: torch is for the workshop, not for the road."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+
+def test_nothing_is_written_below_the_home_directory(tmp_path: Path) -> None:
+    code = "import splitnet.runtime.onnxruntime_engine, splitnet.edge.grpc_aio_transport"
+    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-B", "-c", code], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
 from splitnet.cloud.server import SERVICE_NAME, Server
 from splitnet.cloud.servicer import STREAM_WINDOW
-from splitnet.errors import LateError, UsageError
+from splitnet.errors import UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
-from splitnet.wire.channels import message_options
+from splitnet.wire.channels import client_options
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse
 
 
@@ -55,7 +55,7 @@ async def server(service: InferenceService) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def stub(server: Server) -> AsyncIterator[pb_grpc.InferenceServiceAsyncStub]:
-    async with grpc.aio.insecure_channel(server.address, options=message_options()) as channel:
+    async with grpc.aio.insecure_channel(server.address, options=client_options()) as channel:
         yield pb_grpc.InferenceServiceStub(channel)
 
 
@@ -194,6 +194,49 @@ async def test_stop_lets_work_in_flight_end_and_refuses_new(lite0_bundle: Bundle
         await stopping
 
 
+async def test_bytes_that_are_no_request_are_invalid(server: Server) -> None:
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        unary: Any = channel.unary_unary(f"/{SERVICE_NAME}/Infer")
+        with pytest.raises(grpc.aio.AioRpcError, match=r"is not a splitnet\.v1\.InferRequest") as caught:
+            await unary(b"\xff\xff\xff")
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        stream: Any = channel.stream_stream(f"/{SERVICE_NAME}/InferStream")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            [reply async for reply in stream(iter([b"\xff\xff\xff"]))]
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_who_watches_our_health_or_holds_a_stream_does_not_delay_the_end(service: InferenceService) -> None:
+    server = Server(service)
+    await server.start()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        idle: Any = pb_grpc.InferenceServiceStub(channel).InferStream()
+        await idle.write(pb.InferStreamRequest(id=1))
+        assert (await idle.read()).id == 1
+        async with asyncio.timeout(15):
+            await server.stop(grace=60)
+        watch.cancel()
+        idle.cancel()
+
+
+async def test_the_end_does_not_wait_longer_than_its_grace(lite0_bundle: Bundle, message: pb.InferRequest) -> None:
+    service = Held(lite0_bundle)
+    server = Server(service)
+    await server.start()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stub: pb_grpc.InferenceServiceAsyncStub = pb_grpc.InferenceServiceStub(channel)
+        running = stub.Infer(message, timeout=20)
+        while service.calls < 1:
+            await asyncio.sleep(0.001)
+        async with asyncio.timeout(15):
+            await server.stop(grace=0.1)
+        assert await _code(running) in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+    service.go.set()
+
+
 async def test_health_and_reflection(server: Server) -> None:
     async with grpc.aio.insecure_channel(server.address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
@@ -248,4 +291,3 @@ async def test_late_on_a_stream(lite0_bundle: Bundle, message: pb.InferRequest) 
 
         replies = [reply async for reply in stub.InferStream(requests())]
     assert [(one.id, one.error.code) for one in replies] == [(7, grpc.StatusCode.DEADLINE_EXCEEDED.value[0])]
-    assert LateError.code == grpc.StatusCode.DEADLINE_EXCEEDED.name

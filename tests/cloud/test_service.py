@@ -118,8 +118,13 @@ def _with_nan() -> bytes:
             InvalidRequestError,
             "holds float64",
         ),
-        ({"frame": featcodec.encode(np.zeros((2, *CUT[1:]), np.float32), "none|raw")}, OverloadedError, "limits"),
-        ({"frame": bytes(200_001)}, OverloadedError, "limits"),
+        (
+            {"frame": featcodec.encode(np.zeros((2, *CUT[1:]), np.float32), "none|raw")},
+            InvalidRequestError,
+            "more than",
+        ),
+        ({"frame": bytes(200_001)}, OverloadedError, "200001 bytes is over the limit of 200000"),
+        ({"model": "x" * 100_000}, UnknownError, r"^no model 'x{77}\.\.\.' here"),
     ],
 )
 def test_what_the_service_refuses(

@@ -66,6 +66,19 @@ async def test_a_server_that_is_gone_ends_the_run() -> None:
     assert edge.under_way == 0
 
 
+async def test_answers_that_are_there_when_the_server_goes_are_not_dropped() -> None:
+    found: list[str] = []
+
+    async def collect() -> None:
+        names = [Path(name) for name in ("a", "gone", "b", "gone")]
+        async for one in run(_Edge(), names, in_flight=4):  # type: ignore[arg-type]  # the stand-in
+            found.append(str(one.path))  # noqa: PERF401 - a comprehension would lose them with the exception
+
+    with pytest.raises(UnavailableError):
+        await collect()
+    assert sorted(found) == ["a", "b"]
+
+
 def test_medians_and_overhead() -> None:
     traces = [
         Trace(photo=0.001, edge_graph=0.002, cloud_graph=0.003, heads=0.001, total=total)

@@ -43,7 +43,13 @@ def test_brackets_in_a_name_are_not_a_glob(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "says"), [("missing.jpg", "does not exist"), ("*.gif", "matches nothing"), ("empty", "no photos")]
+    ("source", "says"),
+    [
+        ("missing.jpg", "does not exist"),
+        ("*.gif", "matches no files"),
+        ("emp*", "matches no files"),
+        ("empty", "no photos"),
+    ],
 )
 def test_nothing_found_names_the_source(tmp_path: Path, source: str, says: str) -> None:
     (tmp_path / "empty").mkdir()

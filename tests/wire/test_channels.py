@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from splitnet.errors import SERVICE_ERRORS, ServiceError, UsageError
-from splitnet.wire.channels import code_of, message_options, parse_address, server_options, service_error
+from splitnet.wire.channels import client_options, code_of, parse_address, server_options, service_error
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:50051", "localhost:1", "[::1]:65535", "edge.example.org:443"])
@@ -25,7 +25,13 @@ def test_a_second_server_does_not_share_the_port() -> None:
 
 
 def test_messages_may_be_larger_than_grpcs_default() -> None:
-    assert dict(message_options(5 << 20))["grpc.max_receive_message_length"] > 5 << 20
+    assert dict(server_options(5 << 20))["grpc.max_receive_message_length"] > 5 << 20
+    assert dict(client_options())["grpc.max_send_message_length"] == -1
+
+
+def test_a_server_tolerates_how_often_clients_ask_for_it() -> None:
+    asked = dict(client_options())["grpc.keepalive_time_ms"]
+    assert dict(server_options())["grpc.http2.min_ping_interval_without_data_ms"] < asked
 
 
 def test_every_error_class_has_a_grpc_code_and_comes_back_as_itself() -> None:
