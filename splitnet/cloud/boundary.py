@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -37,9 +37,11 @@ class Boundary(grpc.aio.ServerInterceptor):
         if handler is None or kind is None:
             return handler
         if handler.request_streaming:
-            wrapped: Any = _guard_stream(handler.stream_stream, kind)
-            return grpc.stream_stream_rpc_method_handler(wrapped, None, handler.response_serializer)
-        wrapped = _guard_unary(handler.unary_unary, kind)
+            # Each layer around a stream costs every message on it: the handler itself looks for None.
+            return grpc.stream_stream_rpc_method_handler(
+                handler.stream_stream, _message_or_none(kind), handler.response_serializer
+            )
+        wrapped: Any = _guard_unary(handler.unary_unary, kind)
         return grpc.unary_unary_rpc_method_handler(wrapped, None, handler.response_serializer)
 
 
@@ -52,35 +54,26 @@ def _guard_unary(call: Any, kind: type[Message]) -> Callable[[bytes, Context], A
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary
-            await _fail(context, error)
+            await fail(context, error)
 
     return guarded
 
 
-def _guard_stream(call: Any, kind: type[Message]) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[Any]]:
-    async def decoded(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-        async for data in requests:
-            yield kind.FromString(data)
-
-    async def guarded(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+def _message_or_none(kind: type[Message]) -> Callable[[bytes], Message | None]:
+    def parse(data: bytes) -> Message | None:
         try:
-            async for answer in call(decoded(requests), context):
-                yield answer
+            return kind.FromString(data)
         except DecodeError:
-            await _refuse(context, kind)
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary
-            await _fail(context, error)
+            return None
 
-    return guarded
+    return parse
 
 
 async def _refuse(context: Context, kind: type[Message]) -> None:
-    text = f"the request is not a {kind.DESCRIPTOR.full_name}"
-    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the request is not a {kind.DESCRIPTOR.full_name}")
 
 
-async def _fail(context: Context, error: Exception) -> None:
+async def fail(context: Context, error: Exception) -> None:
+    """Answer INTERNAL; the detail goes to the log."""
     log.error("call failed", exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, "the service failed; its log says why")

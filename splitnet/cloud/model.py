@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, Task
 from splitnet.errors import BundleError, UnknownError
 from splitnet.runtime import Array, Graph
 from splitnet.runtime.bundled import load_graph
 from splitnet.tasks import KINDS
+from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Head:
 
 
 class CloudModel:
-    """Cloud graphs of every cut and the heads of every task, each verified against the manifest and loaded once.
+    """Cloud graphs and decoding limits of every cut, heads of every task; each file verified and loaded once.
 
     Raises
     ------
@@ -33,7 +35,7 @@ class CloudModel:
         if a graph cannot be loaded.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> None:
         manifest = bundle.manifest
         for task in manifest.tasks:
             if task.kind not in KINDS:
@@ -42,6 +44,12 @@ class CloudModel:
                 )
         self.bundle = bundle
         self.cuts: dict[str, Cut] = {cut.name: cut for cut in manifest.built_cuts}
+        self.limits = {
+            name: featcodec.Limits(
+                frame_bytes=max_frame_bytes, elements=cut.values, decoded_bytes=8 * cut.values, tensors=1
+            )
+            for name, cut in self.cuts.items()
+        }
         self._trunks: dict[str, Graph] = {
             cut.name: load_graph(bundle, cut.cloud, threads=threads)
             for cut in manifest.built_cuts

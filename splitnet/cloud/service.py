@@ -41,7 +41,7 @@ class InferenceService:
     def __init__(
         self, bundles: Sequence[Bundle], *, threads: int = 1, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
     ) -> None:
-        models = [CloudModel(bundle, threads=threads) for bundle in bundles]
+        models = [CloudModel(bundle, threads=threads, max_frame_bytes=max_frame_bytes) for bundle in bundles]
         self.max_frame_bytes = max_frame_bytes
         self._models = {model.bundle.fingerprint: model for model in models}
 
@@ -83,7 +83,7 @@ class InferenceService:
         self._check_fingerprint(model, request.fingerprint)
         cut = model.cut(request.cut)
         heads = model.wanted(request.tasks)
-        features = self._decode(request.frame, cut)
+        features = self._decode(request.frame, model, cut)
         decoded = time.perf_counter()
         shared = model.shared(cut, features)
         ran = time.perf_counter()
@@ -135,13 +135,10 @@ class InferenceService:
                 f"({model.bundle.manifest.name}); deploy the same bundle on both"
             )
 
-    def _decode(self, frame: bytes, cut: Cut) -> Array:
+    def _decode(self, frame: bytes, model: CloudModel, cut: Cut) -> Array:
         expected = (1, *cut.shape)
-        limits = featcodec.Limits(
-            frame_bytes=self.max_frame_bytes, elements=cut.values, decoded_bytes=8 * cut.values, tensors=1
-        )
         try:
-            features = featcodec.decode(frame, limits=limits)
+            features = featcodec.decode(frame, limits=model.limits[cut.name])
         except featcodec.LimitError as error:
             if len(frame) > self.max_frame_bytes:
                 raise OverloadedError(
@@ -152,7 +149,7 @@ class InferenceService:
             ) from error
         except featcodec.FeatcodecError as error:
             raise InvalidRequestError(f"malformed frame: {error}") from error
-        if features.shape != expected or features.dtype != np.dtype(cut.dtype):
+        if features.shape != expected or features.dtype.name != cut.dtype:
             raise InvalidRequestError(
                 f"the frame holds {features.dtype} {features.shape}; cut {cut.name} takes {cut.dtype} {expected}"
             )

@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 import grpc
 import structlog
 
+from splitnet.cloud.boundary import fail
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.workers import WorkerPool
-from splitnet.errors import InternalError, ServiceError, UnavailableError
+from splitnet.errors import InternalError, InvalidRequestError, ServiceError, UnavailableError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
@@ -64,7 +65,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             await _abort(context, error)
 
     async def InferStream(
-        self, request_iterator: AsyncIterator[pb.InferStreamRequest], context: Context
+        self, request_iterator: AsyncIterator[pb.InferStreamRequest | None], context: Context
     ) -> AsyncIterator[pb.InferStreamResponse]:
         answers: asyncio.Queue[pb.InferStreamResponse | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
@@ -79,6 +80,8 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             held: pb.InferStreamRequest | None = None
             try:
                 async for request in request_iterator:
+                    if request is None:
+                        raise InvalidRequestError("the request is not a splitnet.v1.InferStreamRequest")
                     held = request
                     await window.acquire()
                     held = None
@@ -107,6 +110,10 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
                 # Freed only once the answer is written: a client that does not read is not read from either.
                 window.release()
             await reader
+        except ServiceError as error:
+            await _abort(context, error)
+        except Exception as error:  # noqa: BLE001 - the boundary
+            await fail(context, error)
         finally:
             self._readers.discard(reader)
             for answer in list(running):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,15 +15,16 @@ DEFAULT_TOP_K = 5
 
 def classify(logits: FloatArray, labels: Sequence[str], top_k: int) -> Classification:
     """The `top_k` classes of softmax(logits); logits have shape (K,), classes without a label are named by index."""
-    scores = logits.reshape(-1).astype(np.float64)
-    scores = np.exp(scores - scores.max())
+    logits = logits.reshape(-1)
+    best = _largest(logits, min(top_k or DEFAULT_TOP_K, logits.size))
+    peak = float(logits[best[0]])
+    scale = float(np.exp(logits - peak, dtype=np.float64).sum())
     # What travels is float32: rounding here makes an answer the same in one process and over the wire.
-    probabilities = (scores / scores.sum()).astype(np.float32)
-    best = _largest(probabilities, min(top_k or DEFAULT_TOP_K, probabilities.size))
+    probabilities = [float(np.float32(math.exp(float(logits[index]) - peak) / scale)) for index in best]
     return Classification(
         tuple(
-            Label(index, labels[index] if index < len(labels) else str(index), float(probabilities[index]))
-            for index in best
+            Label(index, labels[index] if index < len(labels) else str(index), probability)
+            for index, probability in zip(best, probabilities, strict=True)
         )
     )
 
@@ -30,8 +32,8 @@ def classify(logits: FloatArray, labels: Sequence[str], top_k: int) -> Classific
 def _largest(values: FloatArray, count: int) -> list[int]:
     """Indices of the `count` largest values, largest first; the lower index wins a tie, on every machine."""
     threshold = np.partition(values, values.size - count)[values.size - count]
-    candidates = np.flatnonzero(values >= threshold)
-    return [int(index) for index in candidates[np.argsort(-values[candidates], kind="stable")][:count]]
+    candidates = np.flatnonzero(values >= threshold).tolist()
+    return sorted(candidates, key=lambda index: (-values[index], index))[:count]
 
 
 def embed(vector: FloatArray, labels: Sequence[str], top_k: int) -> Embedding:
