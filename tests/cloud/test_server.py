@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -256,19 +256,12 @@ async def test_a_taken_port_is_one_clear_line(server: Server, service: Inference
         await Server(service, listen=server.address).start()
 
 
-def _corpus() -> Iterator[tuple[str, bytes]]:
-    # Every frame of the codec tests is decoded there; here a spread of them goes over the wire.
-    for index, (name, frame) in enumerate(hostile_frames()):
-        if index % 23 == 0 or "claims" in name or "zeros" in name:
-            yield name, frame
-
-
 async def test_hostile_frames_get_a_status_and_the_server_goes_on(
     stub: pb_grpc.InferenceServiceAsyncStub, message: pb.InferRequest
 ) -> None:
     allowed = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
     sent = 0
-    for name, frame in _corpus():
+    for name, frame in hostile_frames():
         hostile = pb.InferRequest()
         hostile.CopyFrom(message)
         hostile.frame = frame
@@ -276,7 +269,7 @@ async def test_hostile_frames_get_a_status_and_the_server_goes_on(
             await stub.Infer(hostile, timeout=20)
         assert caught.value.code() in allowed, name
         sent += 1
-    assert sent > 50
+    assert sent > 3000
     assert len((await stub.Infer(message, timeout=20)).results) == 2
 
 
