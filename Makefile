@@ -43,8 +43,10 @@ proto-check: $(READY) ## Fail when splitnet/v1 is not what proto/ generates
 	PYTHON=$(PYTHON) proto/generate --check
 
 bench: $(READY) ## Measure every published figure, full size
+	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[dev,bench]' -c constraints.txt
 	$(PYTHON) -m benchmarks.demo
 	$(PYTHON) -m benchmarks.footprint
+	$(PYTHON) -m benchmarks.codecs
 
 figures: $(READY) ## The short version of every benchmark, and one table: figure, value, bar, met or not
 	$(PYTHON) -m benchmarks.figures

@@ -94,17 +94,18 @@ def _plot(rows: Sequence[Row]) -> str:
     for group, colour in COLOURS.items():
         found = [(speed, bits) for _, speed, bits, kind in points if kind == group]
         if found:
-            axes.scatter(*zip(*found, strict=True), color=colour, s=42, label=GROUPS[group], zorder=3)
+            speeds, bits_per_value = zip(*found, strict=True)
+            axes.scatter(speeds, bits_per_value, color=colour, s=42, label=GROUPS[group], zorder=3)
     axes.set_xscale("log")
     axes.margins(x=0.08, y=0.14)
     figure.draw_without_rendering()
     taken: list[tuple[float, float]] = []
     for number, speed, bits, _ in points:
-        place = axes.transData.transform((speed, bits))
+        x, y = (float(value) for value in axes.transData.transform((speed, bits)))
         # The nearest of a few places around the point where no other label stands.
-        free = [spot for spot in _SPOTS if all(_apart(place + spot, other) for other in taken)]
+        free = [spot for spot in _SPOTS if all(_apart((x + spot[0], y + spot[1]), other) for other in taken)]
         spot = (free or _SPOTS)[0]
-        taken.append((place[0] + spot[0], place[1] + spot[1]))
+        taken.append((x + spot[0], y + spot[1]))
         axes.annotate(
             str(number), (speed, bits), textcoords="offset pixels", xytext=spot, fontsize=8, ha="center", va="center"
         )
