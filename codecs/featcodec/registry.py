@@ -24,6 +24,7 @@ BUILTIN: dict[str, str] = {
     "clip": "featcodec.quantisers.clip:Clip",
     "raw": "featcodec.array_coders.raw:Raw",
     "shuffle": "featcodec.array_coders.shuffle:Shuffle",
+    "rans": "featcodec.array_coders.rans:Rans",
     "zlib": "featcodec.byte_coders.zlib:Zlib",
     "gzip": "featcodec.byte_coders.gzip:Gzip",
     "bz2": "featcodec.byte_coders.bz2:Bz2",

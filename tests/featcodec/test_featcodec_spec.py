@@ -23,6 +23,7 @@ FROZEN = {
     "clip": {"levels": 16},
     "raw": {},
     "shuffle": {},
+    "rans": {},
     "zlib": {"level": 6},
     "gzip": {"level": 6},
     "bz2": {"level": 9},

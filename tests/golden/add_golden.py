@@ -62,6 +62,19 @@ CASES: dict[str, tuple[str, npt.NDArray[np.generic]]] = {
     "none-brotli": ("none|shuffle|brotli:quality=11", features("float32", (8, 14, 14))),
 }
 
+WIDTHS = np.geomspace(8, 0.1, 6)[:, None, None]
+SYMBOLS = np.rint(np.random.default_rng(20_001).laplace(0, WIDTHS, (6, 8, 9))).astype(np.int16)
+OUTLIERS = np.where(np.arange(300) % 100 == 7, -(1 << 50), np.arange(300) ** 2 % 11)
+
+CASES |= {
+    "rans-parametric": ("none|rans", SYMBOLS),
+    "rans-explicit": ("none|rans", np.array([3, 90, 91, 250], np.uint8)[np.arange(1500) ** 2 % 7 % 4]),
+    "rans-affine-channels": ("affine:per=channel|rans", features("float32", (4, 16, 16))),
+    "rans-shifted": ("affine:bits=14|rans", features("float32", (2, 3, 400))),
+    "rans-escapes": ("none|rans", OUTLIERS),
+    "rans-raw": ("none|rans", np.random.default_rng(20_002).integers(0, 1 << 32, 50, np.uint32)),
+}
+
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""

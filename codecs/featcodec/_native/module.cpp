@@ -1,11 +1,13 @@
 // The extension module: what each kernel does is documented beside its numpy reference, which it equals bit for bit.
 #include <nanobind/nanobind.h>
 
+#include "rans.h"
 #include "uniform.h"
 
 namespace nb = nanobind;
 
 NB_MODULE(kernels, m) {
     m.doc() = "Native kernels of featcodec; every one has a bit-exact numpy reference.";
+    featcodec::bind_rans(m);
     featcodec::bind_uniform(m);
 }

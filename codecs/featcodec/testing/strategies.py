@@ -90,9 +90,10 @@ def specs() -> st.SearchStrategy[Spec]:
         for kind, found in of_kind.items():
             if issubclass(stage_class(name), kind):
                 found.append(stages(name))
-    return st.builds(
-        Spec,
-        st.one_of(of_kind[Quantiser]),
-        st.one_of(of_kind[ArrayCoder]),
-        st.none() | st.one_of(of_kind[ByteCoder]),
-    )
+
+    def build(quantiser: Quantiser, coder: ArrayCoder, byte_coder: ByteCoder | None) -> Spec:
+        ends_the_chain = coder.coded_size(1, np.dtype(np.uint8)) is None
+        return Spec(quantiser, coder, None if ends_the_chain else byte_coder)
+
+    byte_coders = st.none() | st.one_of(of_kind[ByteCoder])
+    return st.builds(build, st.one_of(of_kind[Quantiser]), st.one_of(of_kind[ArrayCoder]), byte_coders)
