@@ -47,6 +47,7 @@ bench: $(READY) ## Measure every published figure, full size
 	$(PYTHON) -m benchmarks.demo
 	$(PYTHON) -m benchmarks.footprint
 	$(PYTHON) -m benchmarks.codecs
+	$(PYTHON) -m benchmarks.depth
 
 figures: $(READY) ## The short version of every benchmark, and one table: figure, value, bar, met or not
 	$(PYTHON) -m benchmarks.figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ def main(script: str, measure: Callable[[bool], Measured]) -> None:
     command = f"python -m benchmarks.{script}" + (" --short" if options.short else "")
     write_results(options.out / f"{script}.json", command=command, figures=measured.figures, rows=measured.rows)
     Console().print(figure_table(measured.figures))
-    print(f"wrote {options.out / f'{script}.json'}", file=sys.stderr)
+    print(f"wrote {os.path.relpath(options.out / f'{script}.json')}", file=sys.stderr)
 
 
 def figure_table(figures: Mapping[str, float]) -> Table:
