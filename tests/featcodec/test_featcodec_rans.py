@@ -190,6 +190,13 @@ def test_unknown_modes(mode: int) -> None:
     refused(b"", (4,), "int16", "cut short")
 
 
+def test_symbols_at_odd_addresses() -> None:
+    values = transform_like((4, 6, 6))
+    odd = np.frombuffer(b"\0" + values.tobytes(), np.int16, offset=1).reshape(values.shape)
+    assert not odd.flags.aligned
+    assert check(odd) == check(values)
+
+
 def test_the_family_is_made_of_proper_tables() -> None:
     for shape in range(4):
         for scale in range(40):

@@ -247,8 +247,7 @@ Model choose(const Counts &counts, std::uint8_t &mode, BitWriter &header) {
     constexpr std::int64_t fixed = 30ll << kCostBits;  // roughly what an explicit header has besides its lists
     Parametric shortest;
     shortest.bits = INT64_MAX;
-    const std::int64_t last = counts.base + counts.symbols;
-    if (counts.shift == 0 && counts.base > -kCentreLimit && counts.base < kCentreLimit && last < kCentreLimit) {
+    if (counts.shift == 0 && counts.base > -kCentreLimit && counts.base < kCentreLimit - counts.symbols) {
         const std::vector<std::int64_t> zeros(counts.channels), middle = medians(counts);
         for (int shape = 0; shape < kShapes; ++shape) {
             for (int centred = 0; centred < (middle == zeros ? 1 : 2); ++centred) {

@@ -38,7 +38,8 @@ class Rans(ArrayCoder):
         if kernels is None:
             return encode_reference(symbols.reshape(view))
         dtype = symbols.dtype
-        data = symbols.reshape(-1).view(np.uint8)
+        aligned = symbols if symbols.flags.aligned else symbols.copy()
+        data = aligned.reshape(-1).view(np.uint8)
         coded: bytes = kernels.rans_encode(data, dtype.itemsize, dtype.kind == "i", *view)
         return coded
 

@@ -192,8 +192,7 @@ def choose(counts: Counts, header: BitWriter) -> tuple[Model, int]:
             break
         best, groups = further, 2 * groups
     shortest = None
-    last = counts.base + width - 1
-    if counts.shift == 0 and -_CENTRE_LIMIT < counts.base < _CENTRE_LIMIT and last < _CENTRE_LIMIT:
+    if counts.shift == 0 and -_CENTRE_LIMIT < counts.base < _CENTRE_LIMIT - (width - 1):
         zeros, middle = [0] * channels, _medians(counts)
         ways = [(zeros, False)] if middle == zeros else [(zeros, False), (middle, True)]
         tried = [_Parametric(counts, shape, *way) for shape in range(_SHAPES) for way in ways]
