@@ -46,6 +46,7 @@ bench: $(READY) ## Measure every published figure, full size
 	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[dev,bench]' -c constraints.txt
 	$(PYTHON) -m benchmarks.demo
 	$(PYTHON) -m benchmarks.footprint
+	$(PYTHON) -m benchmarks.rans
 	$(PYTHON) -m benchmarks.codecs
 	$(PYTHON) -m benchmarks.depth
 

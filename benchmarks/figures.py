@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import demo, footprint
+from benchmarks import demo, footprint, rans
 from benchmarks.bars import BARS
 from benchmarks.harness import figure_table
 from splitnet.figures import write_results
 
-SCRIPTS = (demo, footprint)
+SCRIPTS = (demo, footprint, rans)
 
 
 def run() -> int:
