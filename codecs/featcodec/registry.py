@@ -24,6 +24,7 @@ BUILTIN: dict[str, str] = {
     "clip": "featcodec.quantisers.clip:Clip",
     "raw": "featcodec.array_coders.raw:Raw",
     "shuffle": "featcodec.array_coders.shuffle:Shuffle",
+    "ctx": "featcodec.array_coders.ctx:Ctx",
     "rans": "featcodec.array_coders.rans:Rans",
     "zlib": "featcodec.byte_coders.zlib:Zlib",
     "gzip": "featcodec.byte_coders.gzip:Gzip",

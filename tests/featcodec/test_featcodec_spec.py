@@ -23,6 +23,7 @@ FROZEN = {
     "clip": {"levels": 16},
     "raw": {},
     "shuffle": {},
+    "ctx": {},
     "rans": {},
     "zlib": {"level": 6},
     "gzip": {"level": 6},

@@ -27,6 +27,14 @@ def features(dtype: str, shape: tuple[int, ...] = (3, 4, 5)) -> npt.NDArray[np.g
     return random.integers(0, 200, shape).astype(dtype)
 
 
+def related() -> npt.NDArray[np.generic]:
+    """Smooth channels of which each resembles the one before it, large enough for the taps of large maps."""
+    random = np.random.default_rng(20_001)
+    rough = random.integers(-40, 41, (5, 36, 36)).cumsum(1).cumsum(2) // 16
+    mixed: npt.NDArray[np.generic] = np.clip(rough[1:] + 2 * rough[:1], 0, 255).astype(np.uint8)
+    return mixed
+
+
 SPECIALS = np.array([0x7F800001, 0xFFC12345, 0x7F800000, 0x80000000, 1, 0x3F800000], np.uint32).view(np.float32)
 
 CASES: dict[str, tuple[str, npt.NDArray[np.generic]]] = {
@@ -73,6 +81,12 @@ CASES |= {
     "rans-shifted": ("affine:bits=14|rans", features("float32", (2, 3, 400))),
     "rans-escapes": ("none|rans", OUTLIERS),
     "rans-raw": ("none|rans", np.random.default_rng(20_002).integers(0, 1 << 32, 50, np.uint32)),
+    "ctx": ("affine|ctx", features("float32", (8, 14, 14))),
+    "ctx-clip": ("clip:levels=4|ctx", features("float32", (8, 14, 14))),
+    "ctx-int16": ("none|ctx", features("int16", (2, 3, 34, 34)) - 100),
+    "ctx-constant": ("none|ctx", np.full((3, 4), -7, np.int64)),
+    "ctx-raw": ("none|ctx", features("uint8")),
+    "ctx-related": ("none|ctx", related()),
 }
 
 

@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 
 #include "rans.h"
+#include "ctx.h"
 #include "uniform.h"
 
 namespace nb = nanobind;
@@ -10,4 +11,5 @@ NB_MODULE(kernels, m) {
     m.doc() = "Native kernels of featcodec; every one has a bit-exact numpy reference.";
     featcodec::bind_rans(m);
     featcodec::bind_uniform(m);
+    featcodec::bind_ctx(m);
 }

@@ -1,0 +1,270 @@
+// The coder `ctx`: header and rANS around the model. The reference is featcodec/array_coders/ctx_reference.py.
+#include "ctx.h"
+
+#include <nanobind/ndarray.h>
+
+#include <cstring>
+#include <optional>
+
+#include "ctx_run.h"
+
+namespace nb = nanobind;
+
+namespace featcodec {
+namespace ctx {
+namespace {
+
+constexpr u64 kState = u64{1} << 31;
+
+struct BitWriter {
+    std::vector<u8> bytes;
+    int used = 0;
+    void put(u32 value, int bits) {
+        for (int i = 0; i < bits; ++i, ++used) {
+            if (used % 8 == 0) bytes.push_back(0);
+            bytes.back() = static_cast<u8>(bytes.back() | ((value >> i & 1u) << (used % 8)));
+        }
+    }
+};
+
+struct BitReader {
+    const u8 *data;
+    std::size_t size, used = 0;
+    bool good = true;
+    u32 get(int bits) {
+        u32 value = 0;
+        for (int i = 0; i < bits; ++i, ++used) {
+            if (used / 8 >= size) {
+                good = false;
+                return 0;
+            }
+            value |= (data[used / 8] >> (used % 8) & 1u) << i;
+        }
+        return value;
+    }
+};
+
+int distance_bits(std::size_t c) { return width_of(std::min<std::size_t>(c, kWindow) - 1); }
+int count_bits(const Shape &s) { return s.max_refs() == 3 ? 2 : 3; }
+
+void write_choices(const Shape &s, const Choices &choices, BitWriter &out) {
+    out.put(choices.zeros, 1);
+    for (int g = 0; g < (choices.zeros ? 32 : 16); ++g) {
+        const u8 choice = choices.shapes[static_cast<std::size_t>(g)];
+        out.put(choice != 255, 1);
+        if (choice != 255) out.put(choice, 5);
+    }
+    if (s.max_refs() == 0 || s.channels < 2) return;
+    const bool any = std::any_of(choices.count.begin(), choices.count.end(), [](u8 n) { return n > 0; });
+    out.put(any, 1);
+    if (!any) return;
+    for (std::size_t c = 1; c < s.channels; ++c) {
+        out.put(choices.count[c], count_bits(s));
+        for (std::size_t r = 0; r < choices.count[c]; ++r)
+            out.put(choices.distance[c * kMaxRefs + r] - 1u, distance_bits(c));
+    }
+}
+
+bool read_choices(const Shape &s, BitReader &in, Choices &choices) {
+    choices.zeros = in.get(1) != 0;
+    choices.shapes.fill(16);
+    for (std::size_t g = 0; g < (choices.zeros ? 32u : 16u); ++g)
+        if (in.get(1)) choices.shapes[g] = static_cast<u8>(in.get(5));
+    choices.count.assign(s.channels, 0);
+    if (s.max_refs() == 0 || s.channels < 2 || !in.get(1)) return in.good;
+    choices.distance.assign(s.channels * kMaxRefs, 0);
+    for (std::size_t c = 1; c < s.channels && in.good; ++c) {
+        choices.count[c] = static_cast<u8>(in.get(count_bits(s)));
+        for (std::size_t r = 0; r < choices.count[c]; ++r) {
+            const u32 distance = in.get(distance_bits(c)) + 1;
+            if (distance > std::min<std::size_t>(c, kWindow)) return false;
+            choices.distance[c * kMaxRefs + r] = static_cast<u8>(distance);
+        }
+    }
+    return in.good;
+}
+
+struct Record {
+    Slot slot;
+    u16 value;
+    u16 p = 0;  // of a zero; 0: the record is of a symbol
+};
+
+struct Collector {
+    std::vector<Record> records;
+    [[nodiscard]] bool good() const { return true; }
+    bool zero(i32 p, u16 value) {
+        records.push_back({{}, value, static_cast<u16>(p)});
+        return value == 0;
+    }
+    i32 symbol(const Slot &slot, u16 value) {
+        records.push_back({slot, value, 0});
+        return value;
+    }
+};
+
+// For every group the shape, then the scale offset, that code a sample of its symbols in the fewest bits.
+void choose_shapes(const Shape &s, const std::vector<Record> &records, Choices &choices) {
+    constexpr std::size_t most = 256;
+    std::array<std::size_t, 32> total{}, seen{};
+    for (const Record &one : records)
+        if (!one.p) ++total[one.slot.group];
+    std::array<std::vector<const Record *>, 32> samples;
+    for (const Record &one : records)
+        if (!one.p && seen[one.slot.group]++ % (total[one.slot.group] / most + 1) == 0)
+            samples[one.slot.group].push_back(&one);
+    choices.shapes.fill(255);
+    for (std::size_t g = 0; g < 32; ++g) {
+        if (total[g] == 0) continue;
+        const auto bits = [&](u8 choice) {
+            i64 sum = 0;
+            for (const Record *one : samples[g]) {
+                const Distribution d(one->slot, choice, s.levels, s.shift());
+                sum -= log2_q8(static_cast<u32>(d.below(one->value + 1) - d.below(one->value)));
+            }
+            return sum;
+        };
+        u8 best = 16;
+        i64 least = bits(best);
+        const auto attempt = [&](u8 choice) {
+            if (const i64 cost = bits(choice); cost < least) {
+                least = cost;
+                best = choice;
+            }
+        };
+        for (u8 shape = 1; shape < 4; ++shape) attempt(static_cast<u8>(16 + shape));
+        const u8 shape = best & 3u;
+        for (u8 offset = 0; offset < 8; ++offset)
+            if (offset != 4) attempt(static_cast<u8>(4 * offset + shape));
+        choices.shapes[g] = best;
+    }
+}
+
+std::vector<u8> encode_all(const Shape &s, const u16 *values) {
+    Choices choices;
+    const std::size_t count = s.channels * s.area();
+    const auto zeros = static_cast<std::size_t>(std::count(values, values + count, u16{0}));
+    choices.zeros = 8 * zeros >= count;
+    choose_references(s, values, choices);
+    std::vector<u16> copy(values, values + count);
+    Collector collected;
+    collected.records.reserve(choices.zeros ? 2 * count - zeros : count);
+    run(s, choices, copy.data(), collected);
+    choose_shapes(s, collected.records, choices);
+    BitWriter out;
+    write_choices(s, choices, out);
+    std::vector<u32> words;
+    u64 state = kState;
+    const auto put = [&](u32 start, u32 size) {
+        if (state >= u64{size} << (63 - kProbBits)) {
+            words.push_back(static_cast<u32>(state));
+            state >>= 32;
+        }
+        state = ((state / size) << kProbBits) + state % size + start;
+    };
+    for (auto one = collected.records.rbegin(); one != collected.records.rend(); ++one) {
+        if (one->p) {
+            const u32 p = u32{one->p} << 4;
+            one->value == 0 ? put(0, p) : put(p, static_cast<u32>(kTotal) - p);
+        } else {
+            const Distribution d(one->slot, choices.shapes[one->slot.group], s.levels, s.shift());
+            const i32 start = d.below(one->value);
+            put(static_cast<u32>(start), static_cast<u32>(d.below(one->value + 1) - start));
+        }
+    }
+    const auto append = [&](u64 word, int bytes) {
+        for (int i = 0; i < bytes; ++i) out.bytes.push_back(static_cast<u8>(word >> (8 * i)));
+    };
+    append(state, 8);
+    for (auto word = words.rbegin(); word != words.rend(); ++word) append(*word, 4);
+    return out.bytes;
+}
+
+struct Decoder {
+    const Shape &shape;
+    const Choices &choices;
+    const u8 *at, *end;
+    u64 state = 0;
+    bool whole = true;
+    [[nodiscard]] bool good() const { return whole; }
+    void take(u32 start, u32 size) {
+        state = size * (state >> kProbBits) + (state & (kTotal - 1)) - start;
+        if (state < kState) {
+            if (end - at < 4) {
+                whole = false;
+                state |= kState;
+                return;
+            }
+            state = state << 32 | (u32{at[0]} | u32{at[1]} << 8 | u32{at[2]} << 16 | u32{at[3]} << 24);
+            at += 4;
+        }
+    }
+    bool zero(i32 p16, u16) {
+        const u32 p = static_cast<u32>(p16) << 4;
+        const bool is = (state & (kTotal - 1)) < p;
+        is ? take(0, p) : take(p, static_cast<u32>(kTotal) - p);
+        return is;
+    }
+    i32 symbol(const Slot &slot, u16) {
+        const u8 choice = choices.shapes[slot.group];
+        const Distribution d(slot, choice, shape.levels, shape.shift());
+        i32 start = 0, stop = 0;
+        const i32 x = d.find(static_cast<i32>(state & (kTotal - 1)), choice, start, stop);
+        take(static_cast<u32>(start), static_cast<u32>(stop - start));
+        return x;
+    }
+};
+
+bool decode_all(const Shape &s, const u8 *data, std::size_t size, u16 *values) {
+    Choices choices;
+    BitReader in{data, size};
+    if (!read_choices(s, in, choices)) return false;
+    const std::size_t head = (in.used + 7) / 8;
+    if (size - head < 8) return false;
+    Decoder decoder{s, choices, data + head + 8, data + size};
+    for (int i = 7; i >= 0; --i) decoder.state = decoder.state << 8 | data[head + static_cast<std::size_t>(i)];
+    if (decoder.state < kState || decoder.state >> 63) return false;
+    return run(s, choices, values, decoder) && decoder.state == kState && decoder.at == decoder.end;
+}
+
+using Values = nb::ndarray<const u16, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+using ValuesOut = nb::ndarray<u16, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const u8, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+template <class A>
+Shape shape_of(const A &values, int levels) {
+    if (levels < 2 || levels > 65536) throw nb::value_error("levels must be 2 to 65536");
+    if (values.size() == 0) throw nb::value_error("no values");
+    if (values.shape(2) > 65536) throw nb::value_error("a row is at most 65536 wide");
+    return {values.shape(0), values.shape(1), values.shape(2), levels};
+}
+
+nb::bytes encode(Values values, int levels) {
+    const Shape s = shape_of(values, levels);
+    const u16 *x = values.data();
+    std::vector<u8> out;
+    bool above = false;
+    {
+        nb::gil_scoped_release unlocked;
+        above = std::any_of(x, x + values.size(), [levels](u16 v) { return v >= levels; });
+        if (!above) out = encode_all(s, x);
+    }
+    if (above) throw nb::value_error("a value is not below levels");
+    return nb::bytes(reinterpret_cast<const char *>(out.data()), out.size());
+}
+
+bool decode(Bytes data, int levels, ValuesOut values) {
+    const Shape s = shape_of(values, levels);
+    nb::gil_scoped_release unlocked;
+    return decode_all(s, data.data(), data.size(), values.data());
+}
+
+}  // namespace
+}  // namespace ctx
+
+void bind_ctx(nb::module_ &m) {
+    m.def("ctx_encode", &ctx::encode, nb::arg("values"), nb::arg("levels"));
+    m.def("ctx_decode", &ctx::decode, nb::arg("data"), nb::arg("levels"), nb::arg("values"));
+}
+
+}  // namespace featcodec
