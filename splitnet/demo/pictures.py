@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INK, PALE = "#1d2939", "#d0d5dd"
 COLOURS = {"block4": "#84a9d6", "block7": "#2f6cb3", "block10": "#173f6e"}
-SHOWN_CODECS = ("affine8_zstd", "affine4_lzma", "clip8_lzma")
+SHOWN_CODECS = ("affine8_zstd", "affine4_rans", "clip8_rans")
 CHANNELS = 12
 SCALE = 5
 
@@ -40,7 +40,7 @@ def photo_uri(pixels: Array) -> str:
 
 def size_chart(results: DemoResults) -> str:
     """Bytes a photo for every setting, with JPEG and PNG of the same crop as lines."""
-    figure = Figure(figsize=(9.5, 5.2), layout="constrained")
+    figure = Figure(figsize=(9.5, 5.9), layout="constrained")
     axes = figure.subplots()
     codecs = list(CODECS)
     height = 0.26

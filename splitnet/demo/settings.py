@@ -12,9 +12,10 @@ DEFAULT_CUT = "block7"
 CODECS = {
     "affine8_zstd": "affine:bits=8|zstd:level=3",
     "affine8_lzma": "affine:bits=8|lzma",
-    "affine6_lzma": "affine:bits=6|lzma",
-    "affine4_lzma": "affine:bits=4|lzma",
-    "clip8_lzma": "clip:levels=8|lzma",
+    "affine8_rans": "affine:bits=8|rans",
+    "affine6_rans": "affine:bits=6|rans",
+    "affine4_rans": "affine:bits=4|rans",
+    "clip8_rans": "clip:levels=8|rans",
     "float16_zstd": "float16|shuffle|zstd:level=3",
     "none_raw": "none|raw",
 }
