@@ -47,6 +47,7 @@ bench: $(READY) ## Measure every published figure, full size
 	$(PYTHON) -m benchmarks.demo
 	$(PYTHON) -m benchmarks.footprint
 	$(PYTHON) -m benchmarks.rans
+	$(PYTHON) -m benchmarks.ctx
 	$(PYTHON) -m benchmarks.codecs
 	$(PYTHON) -m benchmarks.depth
 
