@@ -20,8 +20,8 @@ from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInf
 class GrpcTransport:
     """Blocking calls over one channel; may be used from several threads.
 
-    A request on a stream that is open already costs about a quarter less than a unary call, so each request borrows an
-    idle stream and gives it back.
+    A request on a stream that is open already costs less than a unary call, which opens and closes one, so each request
+    borrows an idle stream and gives it back.
 
     Raises
     ------

@@ -78,6 +78,16 @@ async def _code(call: grpc.aio.UnaryUnaryCall[pb.InferRequest, pb.InferResponse]
     return code
 
 
+async def _held(
+    stub: pb_grpc.InferenceServiceAsyncStub, message: pb.InferRequest, service: Held
+) -> grpc.aio.UnaryUnaryCall[pb.InferRequest, pb.InferResponse]:
+    """A request that a worker has begun and that waits there for `service.go`."""
+    call = stub.Infer(message, timeout=20)
+    while service.calls < 1:
+        await asyncio.sleep(0.001)
+    return call
+
+
 async def test_models_are_listed_and_described(stub: pb_grpc.InferenceServiceAsyncStub, lite0_bundle: Bundle) -> None:
     models = (await stub.ListModels(pb.ListModelsRequest())).models
     assert [(one.name, one.fingerprint.hex()) for one in models] == [("efficientnet-lite0", lite0_bundle.fingerprint)]
@@ -164,9 +174,7 @@ async def test_a_full_queue_is_refused_and_who_gave_up_frees_the_place(
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub: pb_grpc.InferenceServiceAsyncStub = pb_grpc.InferenceServiceStub(channel)
-        running = stub.Infer(message, timeout=20)
-        while service.calls < 1:
-            await asyncio.sleep(0.001)
+        running = await _held(stub, message, service)
         assert await _code(stub.Infer(message, timeout=0.05)) is grpc.StatusCode.DEADLINE_EXCEEDED
         waiting = stub.Infer(message, timeout=20)
         while server.in_flight < 2:
@@ -183,9 +191,7 @@ async def test_stop_lets_work_in_flight_end_and_refuses_new(lite0_bundle: Bundle
     await server.start()
     async with grpc.aio.insecure_channel(server.address) as channel:
         stub: pb_grpc.InferenceServiceAsyncStub = pb_grpc.InferenceServiceStub(channel)
-        running = stub.Infer(message, timeout=20)
-        while service.calls < 1:
-            await asyncio.sleep(0.001)
+        running = await _held(stub, message, service)
         stopping = asyncio.create_task(server.stop(grace=20))
         await asyncio.sleep(0.05)
         assert await _code(stub.Infer(message, timeout=20)) is grpc.StatusCode.UNAVAILABLE
@@ -228,9 +234,7 @@ async def test_the_end_does_not_wait_longer_than_its_grace(lite0_bundle: Bundle,
     await server.start()
     async with grpc.aio.insecure_channel(server.address) as channel:
         stub: pb_grpc.InferenceServiceAsyncStub = pb_grpc.InferenceServiceStub(channel)
-        running = stub.Infer(message, timeout=20)
-        while service.calls < 1:
-            await asyncio.sleep(0.001)
+        running = await _held(stub, message, service)
         async with asyncio.timeout(15):
             await server.stop(grace=0.1)
         assert await _code(running) in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}

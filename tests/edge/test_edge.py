@@ -266,7 +266,7 @@ class _Other(LocalTransport):
     def describe(self, name: str, version: str = "", timeout: float | None = None) -> ModelInfo:
         from dataclasses import replace
 
-        return replace(super().describe(name, version, timeout), **self._changes)  # type: ignore[arg-type]
+        return replace(super().describe(name, version, timeout), **self._changes)  # type: ignore[arg-type]  # any field
 
 
 @pytest.mark.parametrize(
