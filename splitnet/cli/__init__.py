@@ -50,6 +50,9 @@ def main() -> None:
 
     With SPLITNET_DEBUG=1 in the environment, errors keep their traceback.
     """
+    # gRPC would write lines of its own to standard error for what reaches us as an exception anyway. Read when it is
+    # first imported, which the commands do.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # As an exception, so that what is half-written is removed and child processes are stopped.
     signal.signal(signal.SIGTERM, _terminated)
     if len(sys.argv) == 1:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-# gRPC writes lines of its own to standard error for what reaches us as an exception anyway.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
 import grpc
 
 from splitnet.errors import SERVICE_ERRORS, ServiceError, UsageError

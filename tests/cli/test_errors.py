@@ -141,6 +141,17 @@ def test_a_taken_port(fails: object, lite0_bundle: Bundle) -> None:
     assert f"cannot listen on {address}" in line
 
 
+def test_an_unknown_host_is_one_line_of_ours(lite0_bundle: Bundle) -> None:
+    # A process of its own: gRPC's own lines do not pass through Python.
+    command = [sys.executable, "-m", "splitnet", "serve", "--bundle", str(lite0_bundle.path)]
+    done = subprocess.run(
+        [*command, "--listen", "nohost.invalid:5055"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == ExitCode.USAGE
+    [line] = done.stderr.splitlines()
+    assert "cannot listen on nohost.invalid:5055" in line
+
+
 def test_a_full_disk(fails: object, lite0_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(fails)
 
