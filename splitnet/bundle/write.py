@@ -14,6 +14,7 @@ from typing import Self
 from splitnet.bundle.load import MANIFEST, Bundle
 from splitnet.bundle.manifest import File, Manifest
 from splitnet.errors import BundleError, OutputError, UsageError
+from splitnet.termination import on_termination
 
 
 def check_target(directory: Path) -> None:
@@ -66,9 +67,18 @@ class Staging:
             self.path.mkdir()
 
     def __enter__(self) -> Self:
+        self._terminated = on_termination(self._abandon)
+        self._terminated.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._terminated.__exit__(None, None, None)
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def _abandon(self) -> None:
+        # Between the two renames of `publish` the old bundle lies in the temporary directory alone.
+        if not self._target.exists() and (self._work / "old").exists():
+            (self._work / "old").rename(self._target)
         shutil.rmtree(self._work, ignore_errors=True)
 
     @property

@@ -6,8 +6,6 @@ import os
 import signal
 import sys
 from itertools import pairwise
-from types import FrameType
-from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -16,6 +14,7 @@ from splitnet._version import __version__
 from splitnet.cli import build, demo, edge_run, inspect, serve
 from splitnet.cli.exit_codes import ExitCode, exit_code
 from splitnet.errors import SplitnetError
+from splitnet.termination import terminate
 
 app = typer.Typer(
     name="splitnet",
@@ -53,8 +52,7 @@ def main() -> None:
     # gRPC would write lines of its own to standard error for what reaches us as an exception anyway. Read when it is
     # first imported, which the commands do.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # As an exception, so that what is half-written is removed and child processes are stopped.
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, terminate)
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
@@ -80,10 +78,6 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line too
         line = f"internal error: {type(error).__name__}: {error}; run again with SPLITNET_DEBUG=1 and report it"
         _fail(line, ExitCode.INTERNAL, error)
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(ExitCode.TERMINATED)
 
 
 def _usage_line(error: TyperException) -> str:

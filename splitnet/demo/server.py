@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from splitnet.errors import UnavailableError
+from splitnet.termination import on_termination
 
 START_SECONDS = 60.0
 
@@ -40,7 +41,8 @@ def server_process(bundle: Path, log: Path, *options: str) -> Iterator[str]:
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
-        yield _address(process, command, log)
+        with on_termination(process.terminate):
+            yield _address(process, command, log)
     finally:
         process.terminate()
         try:
