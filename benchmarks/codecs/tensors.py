@@ -74,10 +74,13 @@ def with_symbols(maps: Maps) -> Iterator[Maps]:
         yield Maps(maps.tensor, f"affine{bits}", tuple(quantiser.quantise(array, None)[0] for array in maps.arrays))
 
 
-def tiled(array: Array) -> Array:
-    """Channels (C, H, W) side by side in one grey picture, as near to a square as whole channels allow."""
+def tiled(array: Array, columns: int = 0) -> Array:
+    """Channels (C, H, W) side by side in one grey picture, as near to a square as whole channels allow.
+
+    `columns` is the number of tiles in a row where something else is wanted.
+    """
     channels, height, width = array.shape
-    columns = max(1, round((channels * height / width) ** 0.5))
+    columns = columns or max(1, round((channels * height / width) ** 0.5))
     rows = -(-channels // columns)
     padded = np.zeros((rows * columns, height, width), array.dtype)
     padded[:channels] = array
