@@ -50,7 +50,7 @@ def main(
         for name in wanted.cuts:
             loaded.cut(name)
         crops = load_crops(find_photos(data, SHORT if short else limit), loaded.manifest.input)
-        found, trials = run(Network(loaded), crops, wanted, Store(out / "cache", loaded.fingerprint))
+        found, trials = run(Network(loaded), crops, wanted, Store(out / "cache"))
         weights = resamples(len(crops))
         sections = []
         for name, curves in found.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -48,13 +49,12 @@ class Point:
 class Store:
     """A folder of measurements, one file each, named for everything that they depend on."""
 
-    def __init__(self, folder: Path, network: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._network = network
 
     def point(self, method: PhotoMethod | StreamMethod, setting: str, subject: Subject, step: Step) -> Point:
         """From the folder, or measured now. Raises OutputError."""
-        path = self.folder / f"{method.name}-{self._key(method, setting, subject)}.npz"
+        path = self.folder / f"{method.name}-{key(method, setting, subject)}.npz"
         found = _read(path, len(subject.arrays))
         if found is not None:
             for _ in subject.arrays:
@@ -64,9 +64,11 @@ class Store:
         _write(path, point)
         return point
 
-    def _key(self, method: PhotoMethod | StreamMethod, setting: str, subject: Subject) -> str:
-        parts = [self._network, subject.name, subject.digest, method.label, method.identity, setting]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+def key(method: PhotoMethod | StreamMethod, setting: str, subject: Subject) -> str:
+    """Of a measurement: method, setting, photos, network; 24 hexadecimal digits."""
+    parts = [subject.name, subject.digest, method.label, method.identity, setting]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
 def measure(method: PhotoMethod | StreamMethod, setting: str, subject: Subject, step: Step) -> Point:
@@ -82,9 +84,9 @@ def measure(method: PhotoMethod | StreamMethod, setting: str, subject: Subject, 
 
 def _read(path: Path, photos: int) -> Point | None:
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             arrays: list[Any] = [found[one.name] for one in fields(Point)]
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     return Point(*arrays) if all(one.shape == (photos,) for one in arrays) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Subject:
         "pixels" for uint8 (H, W, 3), or a cut for float32 (C, H, W).
     edge_ms
         Milliseconds of the device for one photo before its codec: 0 for pixels, the edge graph's for features.
+    digest
+        Of arrays, rows and references: measurements are kept under it.
     """
 
     name: str
@@ -67,6 +70,13 @@ class Subject:
     answer: Callable[[Array], Answer]
     edge_ms: float
     digest: str
+
+
+def _digest(arrays: tuple[Array, ...], rows: tuple[int, ...], references: tuple[Answer, ...]) -> str:
+    found = hashlib.sha256(repr(rows).encode())
+    for array, reference in zip(arrays, references, strict=True):
+        found.update(array.tobytes() + reference.log_p.tobytes())
+    return found.hexdigest()[:16]
 
 
 class Network:
@@ -90,7 +100,9 @@ class Network:
     def pixels(self, crops: Crops) -> Subject:
         """For methods that send the photo."""
         answers = tuple(self.unsplit(one) for one in crops.pixels)
-        return Subject("pixels", crops.pixels, crops.rows, answers, self.unsplit, 0.0, crops.digest)
+        return Subject(
+            "pixels", crops.pixels, crops.rows, answers, self.unsplit, 0.0, _digest(crops.pixels, crops.rows, answers)
+        )
 
     def features(self, cut: str, crops: Crops, references: tuple[Answer, ...]) -> Subject:
         """For methods that send the features of `cut`."""
@@ -109,4 +121,5 @@ class Network:
             logits, embedding = (self._cloud.answer(head, shared)[0] for head in heads)
             return Answer(log_softmax(logits), embedding)
 
-        return Subject(cut, tuple(arrays), crops.rows, references, finish, 1000 * median(times), crops.digest)
+        digest = _digest(tuple(arrays), crops.rows, references)
+        return Subject(cut, tuple(arrays), crops.rows, references, finish, 1000 * median(times), digest)

@@ -1,9 +1,8 @@
-"""The photos measured: what the network sees of them, their labels, and a digest that names the set."""
+"""The photos measured: what the network sees of them, and their labels."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,14 +38,6 @@ class Crops:
 
     def __len__(self) -> int:
         return len(self.pixels)
-
-    @property
-    def digest(self) -> str:
-        """Of all pixels and rows; 16 hexadecimal digits."""
-        found = hashlib.sha256(repr(self.rows).encode())
-        for one in self.pixels:
-            found.update(one.tobytes())
-        return found.hexdigest()[:16]
 
     def subset(self, count: int) -> Crops:
         """`count` of them, evenly spaced; all where there are fewer."""

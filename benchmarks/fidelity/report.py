@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.fidelity.curves import LEVELS, Interval
 from benchmarks.fidelity.methods import GROUPS
 from benchmarks.fidelity.results import Curve, Row
-from benchmarks.fidelity.selection import Trial
+from benchmarks.fidelity.selection import PHOTOS, SECONDS, VIDEO_SECONDS, Trial
 from splitnet.figures import write_text
 
 _PAGE = Path(__file__).with_name("page.html.j2")
@@ -122,6 +122,8 @@ def write_page(
     text = template.render(
         sections=[(one, smallest(one.rows, LEVELS.index(0.04))) for one in sections],
         trials=trials,
+        parts=[min(count, photos) for count in PHOTOS],
+        limits=(SECONDS, VIDEO_SECONDS),
         photos=photos,
         levels=LEVELS,
         groups=GROUPS,

@@ -58,16 +58,18 @@ def run(
     UsageError, BundleError, ModelError, OutputError
     """
     pixels = network.pixels(crops)
-    few = crops.subset(selection.PHOTOS)
-    few_pixels = network.pixels(few)
-    methods, trials = _variants(list(images.variants()), few_pixels, wanted, store, images.TRIAL, selection.SECONDS)
+    parts = [crops.subset(count) for count in selection.PHOTOS]
+    part_pixels = [network.pixels(part) for part in parts]
+    methods, trials = _variants(list(images.variants()), part_pixels, wanted, store, images.TRIAL, selection.SECONDS)
     pictures = _curves(methods, pixels, store)
     found = {}
     for cut in wanted.cuts:
         subject = network.features(cut, crops, pixels.references)
-        few_features = network.features(cut, few, few_pixels.references)
+        part_features = [
+            network.features(cut, part, one.references) for part, one in zip(parts, part_pixels, strict=True)
+        ]
         videos, tried = _variants(
-            list(video.variants()), few_features, wanted, store, video.TRIAL, selection.VIDEO_SECONDS
+            list(video.variants()), part_features, wanted, store, video.TRIAL, selection.VIDEO_SECONDS
         )
         trials += tried
         others = [
@@ -79,7 +81,7 @@ def run(
 
 def _variants(
     variants: list[AnyMethod],
-    few: Subject,
+    parts: Sequence[Subject],
     wanted: Wanted,
     store: Store,
     trial: Mapping[str, Sequence[str]],
@@ -88,8 +90,8 @@ def _variants(
     asked = wanted.of(variants)
     if wanted.short or not asked:
         return asked, []
-    with _bar(len(asked), "variants of formats") as step:
-        return selection.select(asked, few, store, trial, seconds, step)
+    with _bar(len(asked) + selection.FINALISTS * len({one.name for one in asked}), "variants of formats") as step:
+        return selection.select(asked, (parts[0], parts[1]), store, trial, seconds, step)
 
 
 def _curves(methods: Sequence[AnyMethod], subject: Subject, store: Store) -> list[Curve]:
