@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 import featcodec
-from benchmarks.codecs.tensors import tiled, untiled
+from benchmarks import ffmpeg
+from benchmarks.codecs.tensors import divisor, tiled, untiled
 from splitnet.runtime import Array
 
 Shape = tuple[int, int, int]
@@ -125,6 +126,33 @@ def _pictures() -> Iterator[Codec]:
             lambda ic, x, effort=effort: ic.jpegxl_encode(tiled(x), lossless=True, effort=effort, numthreads=1),
             lambda ic, data, shape: untiled(ic.jpegxl_decode(data, numthreads=1), shape),
         )
+    yield _x265()
+    yield Codec("VVC, tiled", "picture", missing="VVenC's lossless cost mode gives other values back")
+
+
+def _x265() -> Codec:
+    """One 4:0:0 frame a call by an external program, whose start is part of its time."""
+    name = "x265 slow, tiled"
+    if why := ffmpeg.lacks("libx265"):
+        return Codec(name, "picture", missing=why)
+    grey = ("-f", "rawvideo", "-pix_fmt", "gray")
+    params = "lossless=1:keyint=1:info=0:pools=none:frame-threads=1:log-level=error"
+    told = ("-c:v", "libx265", "-preset", "slow", "-threads", "1", "-x265-params", params, "-f", "hevc", "-")
+
+    def encode(x: Array) -> bytes:
+        frame = tiled(x, divisor(x.shape))
+        # x265 takes nothing smaller.
+        frame = np.pad(frame, [(0, max(0, 32 - side)) for side in frame.shape], mode="edge")
+        size = f"{frame.shape[1]}x{frame.shape[0]}"
+        return ffmpeg.run([*grey, "-s", size, "-i", "-", *told], frame.tobytes())[0]
+
+    def decode(data: bytes, shape: Shape) -> Array:
+        values = np.frombuffer(ffmpeg.run(["-f", "hevc", "-i", "-", *grey, "-"], data)[0], np.uint8)
+        width = divisor(shape) * shape[2]
+        height = shape[0] * shape[1] * shape[2] // width
+        return untiled(values.reshape(-1, max(32, width))[:height, :width], shape)
+
+    return Codec(name, "picture", encode, decode)
 
 
 def _imagecodecs(

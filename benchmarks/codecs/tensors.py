@@ -89,6 +89,13 @@ def tiled(array: Array, columns: int = 0) -> Array:
     )
 
 
+def divisor(shape: tuple[int, ...]) -> int:
+    """Tiles in a row: the divisor of C that makes the picture most nearly square, so that no tile is empty."""
+    channels, height, width = shape
+    divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+    return min(divisors, key=lambda n: abs(np.log(n * width / (channels // n * height))))
+
+
 def untiled(picture: Array, shape: tuple[int, int, int]) -> Array:
     """The inverse of `tiled`."""
     channels, height, width = shape

@@ -15,7 +15,7 @@ import featcodec
 from benchmarks.codecs import report
 from benchmarks.codecs.codecs import OWN, Codec, lossless, own
 from benchmarks.codecs.measure import measure
-from benchmarks.codecs.tensors import Maps, from_file, tiled, untiled, with_symbols
+from benchmarks.codecs.tensors import Maps, divisor, from_file, tiled, untiled, with_symbols
 from splitnet.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,9 @@ def maps() -> Maps:
 def test_tiles_come_apart_again(shape: tuple[int, int, int]) -> None:
     array = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
     np.testing.assert_array_equal(untiled(tiled(array), shape), array)
+    whole = tiled(array, divisor(shape))
+    assert whole.size == array.size
+    np.testing.assert_array_equal(untiled(whole, shape), array)
 
 
 def test_symbols_are_what_affine_sends(maps: Maps) -> None:
