@@ -57,7 +57,7 @@ def main(
             with console.status(f"{name}: intervals"):
                 settings = results.setting_rows(name, curves, weights, crops.labels if labels else None)
                 rows = results.summarise(name, curves, weights)
-                sections.append(report.Section(name, rows, settings, plot(report.shown(curves, rows), weights)))
+                sections.append(report.Section(name, rows, settings, plot(curves, weights)))
             Console(width=max(console.width, 116)).print(report.terminal_table(f"{name}, {len(crops)} photos", rows))
         whole = data is not None and not (only or short or limit or bundle)
         target = (RESULTS if whole else out) / "fidelity.json"

@@ -13,7 +13,7 @@ from benchmarks.fidelity.methods import AnyMethod, Missing
 from splitnet.runtime import Array
 
 BITS = tuple(str(bits) for bits in range(2, 9))
-LEVELS = ("4", "6", "8", "10", "12", "16", "24", "32", "48", "64")
+LEVELS = ("2", "3", "4", "5", "6", "8", "10", "16", "32")
 FAMILIES = (
     ("affine_zstd", "affine, zstd 19", "affine:bits={}|zstd:level=19", BITS),
     ("affine_lzma", "affine, lzma 9", "affine:bits={}|lzma:preset=9", BITS),

@@ -20,7 +20,7 @@ from splitnet.runtime import Array
 ImageFile.MAXBLOCK = 1 << 20
 JPEG_QUALITIES = ("70", "75", "80", "85", "88", "90", "92", "94", "96", "98")
 WEBP_QUALITIES = ("75", "80", "85", "88", "90", "92", "94", "96", "98", "100")
-AVIF_QUALITIES = ("70", "75", "80", "86", "92")
+AVIF_QUALITIES = ("70", "75", "80", "85", "90", "94")
 JXL_DISTANCES = ("1.6", "1.3", "1", "0.8", "0.6", "0.45", "0.3")
 AVIF_SPEEDS = (10, 8, 7, 6, 4, 3)
 """9 is 10; 5 takes as long as 4 and gives more bytes; 2 and less take more than a second."""

@@ -21,7 +21,7 @@ class Method(Protocol):
     Attributes
     ----------
     name
-        In figures, `avif`; methods that share a name are variants, of which the best stands for all.
+        In figures: `avif`. One method a name is measured on all photos; see `selection`.
     label
         For people: `AVIF speed 6 4:4:4`.
     group

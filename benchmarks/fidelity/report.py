@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.fidelity.curves import LEVELS, Interval
 from benchmarks.fidelity.methods import GROUPS
-from benchmarks.fidelity.results import Curve, Row
+from benchmarks.fidelity.results import Row
 from benchmarks.fidelity.selection import PHOTOS, SECONDS, VIDEO_SECONDS, Trial
 from splitnet.figures import write_text
 
@@ -44,18 +44,13 @@ def interval(one: Interval, form: str = ",.0f") -> str:
 
 
 def smallest(rows: Sequence[Row], level: int) -> Row | None:
-    """The main row with the fewest bytes at a level (an index into LEVELS)."""
-    found = [row for row in rows if row.main and row.bytes_at and isfinite(row.bytes_at[level].value)]
+    """The row with the fewest bytes at a level (an index into LEVELS)."""
+    found = [row for row in rows if row.bytes_at and isfinite(row.bytes_at[level].value)]
     return min(found, key=lambda row: row.bytes_at[level].value, default=None)
 
 
-def shown(curves: Sequence[Curve], rows: Sequence[Row]) -> list[Curve]:
-    """The curves of the main rows: what the plot shows."""
-    return [curve for curve, row in zip(curves, rows, strict=True) if row.main]
-
-
 def terminal_table(title: str, rows: Sequence[Row]) -> Table:
-    """One cut; the variants that do not stand for their method are on the page only."""
+    """One cut."""
     table = Table(
         title=title,
         caption="bytes at KL divergence (nats) to the unsplit network; BD-rate: bytes at equal KL against JPEG and"
@@ -71,7 +66,7 @@ def terminal_table(title: str, rows: Sequence[Row]) -> Table:
     for name in ("vs JPEG", "vs best", "edge ms", "decode ms"):
         table.add_column(name, justify="right", no_wrap=True)
     best = smallest(rows, LEVELS.index(0.04))
-    for row in (row for row in rows if row.main):
+    for row in rows:
         if row.note:
             table.add_row(row.label, f"not measured: {row.note}", style="dim")
             continue
@@ -104,7 +99,7 @@ def write_latex(path: Path, sections: Sequence[Section]) -> None:
     heads = ["cut", "method", *(f"KL {level:g}" for level in LEVELS), "vs JPEG", "vs best"]
     lines.append(" & ".join(heads) + r" \\ \hline")
     for section in sections:
-        for row in (row for row in section.rows if row.main and not row.note):
+        for row in (row for row in section.rows if not row.note):
             values = [_dash(one.value, ",.0f") for one in row.bytes_at]
             values += [
                 _dash(one.value, "+.1f") + (r" \%" if isfinite(one.value) else "")

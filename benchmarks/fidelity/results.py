@@ -58,13 +58,12 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A curve in numbers. `main` marks the variant that stands for its name; milliseconds are medians at `setting`."""
+    """A curve in numbers; milliseconds are medians at `setting`."""
 
     cut: str
     name: str
     label: str
     group: str
-    main: bool = False
     bytes_at: tuple[Interval, ...] = ()
     bd_anchor: Interval = NONE
     bd_best: Interval = NONE
@@ -84,30 +83,27 @@ class Row:
             return head | {"note": self.note}
         rates = {"bd_rate_jpeg": _listed(self.bd_anchor), "bd_rate_best": _listed(self.bd_best), "best": self.best}
         times = {"setting": self.setting, "edge_ms": round(self.edge_ms, 2), "decode_ms": round(self.decode_ms, 2)}
-        return head | {"main": self.main} | values | rates | times
+        return head | values | rates | times
 
 
 def summarise(cut: str, curves: Sequence[Curve], weights: Array) -> list[Row]:
-    """One row a curve; variants beside the one that is best at KL 0.04 are kept, unmarked."""
-    at = {id(one): tuple(one.bytes_at(level, weights) for level in LEVELS) for one in curves}
+    """One row a curve."""
+    at = {one.method.name: tuple(one.bytes_at(level, weights) for level in LEVELS) for one in curves}
     working = LEVELS.index(WORKING_LEVEL)
+    anchor = next((one for one in curves if one.method.name == ANCHOR and one.points), None)
 
     def rank(one: Curve) -> float:
-        value = at[id(one)][working].value
+        value = at[one.method.name][working].value
         return value if isfinite(value) else float("inf")
 
-    main = {
-        name: min((c for c in curves if c.method.name == name), key=rank) for name in {c.method.name for c in curves}
-    }
     rows = []
     for one in curves:
         method = one.method
         if not one.points:
-            rows.append(Row(cut, method.name, method.label, method.group, main=True, note=one.note))
+            rows.append(Row(cut, method.name, method.label, method.group, note=one.note))
             continue
-        others = [c for c in main.values() if c.method.name != method.name and c.method.group != "ours" and c.points]
+        others = [other for other in curves if other is not one and other.method.group != "ours" and other.points]
         best = min(others, key=rank, default=None)
-        anchor = main.get(ANCHOR)
         setting = one.working()
         rows.append(
             Row(
@@ -115,8 +111,7 @@ def summarise(cut: str, curves: Sequence[Curve], weights: Array) -> list[Row]:
                 method.name,
                 method.label,
                 method.group,
-                main=main[method.name] is one,
-                bytes_at=at[id(one)],
+                bytes_at=at[method.name],
                 bd_anchor=one.bd_rate(anchor, weights) if anchor and anchor is not one else NONE,
                 bd_best=one.bd_rate(best, weights) if best else NONE,
                 best=best.method.name if best else "",
@@ -161,10 +156,10 @@ def accuracy(top1: Array, labels: Sequence[int | None]) -> float:
 
 
 def figures(rows: Sequence[Row]) -> dict[str, float]:
-    """The flat namespace: `fidelity.block7.avif.bytes_at_kl_040` and so on, of the rows marked main."""
+    """The flat namespace: `fidelity.block7.avif.bytes_at_kl_040` and so on, of the rows measured."""
     found: dict[str, float] = {}
     for row in rows:
-        if not row.main or row.note:
+        if row.note:
             continue
         prefix = f"fidelity.{row.cut}.{row.name}"
         for level, one in zip(LEVELS, row.bytes_at, strict=True):

@@ -25,7 +25,7 @@ FINALISTS = 3
 LEVEL = 0.04
 EQUAL = 1.02
 SECONDS = 1.0
-VIDEO_SECONDS = 0.25
+VIDEO_SECONDS = 0.15
 """Less for video, so that a run with several cuts ends: VVC's slower presets take up to a second for a few percent."""
 
 

@@ -27,9 +27,9 @@ from benchmarks.fidelity.methods import AnyMethod, Coded, Missing
 from splitnet.errors import UsageError
 from splitnet.runtime import Array
 
-X265_QPS = ("22", "25", "28", "31", "34", "37", "40")
-VVC_QPS = ("22", "25", "28", "31", "34", "37", "40")
-TRIAL = {"x265": ("25", "31", "37"), "vvc": ("25", "31", "37")}
+X265_QPS = ("30", "33", "35", "37", "39", "41")
+VVC_QPS = ("28", "31", "34", "37", "40")
+TRIAL = {"x265": ("33", "37", "41"), "vvc": ("31", "34", "37")}
 TOP = 1023
 MIN_MAX_BYTES = 8
 

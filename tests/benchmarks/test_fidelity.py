@@ -172,7 +172,7 @@ def test_video_end_to_end(block7: Subject, label: str) -> None:
     method = found.get(label)
     if not isinstance(method, StreamMethod):
         pytest.skip("; ".join(one.why for one in found.values() if isinstance(one, Missing)))
-    fine, coarse = (measure(method, qp, block7, lambda: None) for qp in ("22", "40"))
+    fine, coarse = (measure(method, qp, block7, lambda: None) for qp in ("28", "40"))
     assert fine.size.mean() > 2 * coarse.size.mean()
     assert fine.kl.mean() < 0.1
     assert fine.kl.mean() < coarse.kl.mean()
