@@ -66,7 +66,7 @@ def main(
         listed += [{"table": "variants"} | one.as_dict() for one in trials]
         written = write_results(
             target,
-            command=f"python -m benchmarks.fidelity{' --data DIR' if data else ''} --cut {cut}",
+            command=_command(data, cut, limit, only, short),
             figures=results.figures([row for section in sections for row in section.rows])
             | {"fidelity.photos": len(crops)},
             rows=listed,
@@ -80,6 +80,11 @@ def main(
         typer.echo(f"benchmarks.fidelity: {error}", err=True)
         raise typer.Exit(2) from error
     console.print(f"wrote {target} and {out / 'index.html'}")
+
+
+def _command(data: Path | None, cut: str, limit: int | None, only: str, short: bool) -> str:
+    told = (" --data DIR" if data else "", f" --cut {cut}", f" --limit {limit}" if limit else "")
+    return "".join(("python -m benchmarks.fidelity", *told, f" --only {only}" if only else "", " --short" * short))
 
 
 def _names(text: str) -> tuple[str, ...]:
