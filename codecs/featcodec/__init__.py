@@ -11,7 +11,7 @@ Needs numpy alone; compression libraries are imported when a spec uses them.
 
 from __future__ import annotations
 
-from featcodec.codec import decode, decode_many, encode, encode_many, info
+from featcodec.codec import decode, decode_coefficients, decode_many, encode, encode_many, encode_symbols, info
 from featcodec.contract import ArrayCoder, ByteCoder, Profile, Quantiser, Stage
 from featcodec.errors import (
     ChecksumError,
@@ -22,6 +22,7 @@ from featcodec.errors import (
     MissingLibraryError,
     NonFiniteError,
     PayloadError,
+    ProfileError,
     ProfileRequiredError,
     SpecError,
     TruncatedError,
@@ -30,6 +31,7 @@ from featcodec.errors import (
 from featcodec.header import Extension, FrameInfo, TensorInfo
 from featcodec.limits import Limits
 from featcodec.parameters import choice, integer, number
+from featcodec.profile import TransformProfile, load_profile, make_profile
 from featcodec.registry import ParameterInfo, StageInfo, list_stages
 from featcodec.spec import Spec, parse_spec
 
@@ -49,6 +51,7 @@ __all__ = [
     "ParameterInfo",
     "PayloadError",
     "Profile",
+    "ProfileError",
     "ProfileRequiredError",
     "Quantiser",
     "Spec",
@@ -56,16 +59,21 @@ __all__ = [
     "Stage",
     "StageInfo",
     "TensorInfo",
+    "TransformProfile",
     "TruncatedError",
     "UnsupportedError",
     "choice",
     "decode",
+    "decode_coefficients",
     "decode_many",
     "encode",
     "encode_many",
+    "encode_symbols",
     "info",
     "integer",
     "list_stages",
+    "load_profile",
+    "make_profile",
     "number",
     "parse_spec",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from featcodec import frame as frames
-from featcodec.contract import Array, Buffer, Profile
+from featcodec.contract import Array, Buffer, Profile, TransformQuantiser
 from featcodec.dtypes import code_of, dtype_of, name_of
 from featcodec.errors import (
     FrameError,
@@ -25,6 +26,7 @@ from featcodec.spec import Spec, parse_spec
 
 _FINGERPRINT_STORED = 8  # bytes of a profile's SHA-256 in a frame: enough to tell one's own profiles apart
 _DEFAULT_LIMITS = Limits()
+_FLOAT32 = np.dtype("<f4")
 _NO_PROFILES: Mapping[bytes, Profile] = {}
 
 
@@ -40,13 +42,33 @@ def encode(array: np.typing.ArrayLike, spec: Spec | str, *, profile: Profile | N
 
 def encode_many(arrays: Iterable[np.typing.ArrayLike], spec: Spec | str, *, profile: Profile | None = None) -> bytes:
     """Encode 1 to 255 arrays, which may differ in shape and dtype, into one frame. Raises as `encode`."""
-    codec = spec if isinstance(spec, Spec) else parse_spec(spec)
-    if codec.needs_profile and profile is None:
-        raise ProfileRequiredError(f"{codec} needs a calibrated profile: pass profile=...")
-    used = profile if codec.uses_profile else None
-    encoded = [_encode_tensor(array, codec, used) for array in arrays]
-    fingerprint = used.fingerprint[:_FINGERPRINT_STORED] if used is not None else b""
-    return frames.pack(str(codec), fingerprint, [info for info, _ in encoded], [data for _, data in encoded])
+    codec, used = _chosen(spec, profile)
+    return _pack(codec, used, [_encode_tensor(array, codec, used) for array in arrays])
+
+
+def encode_symbols(
+    symbols: np.typing.ArrayLike,
+    spec: Spec | str,
+    *,
+    profile: Profile | None,
+    shape: tuple[int, ...] | None = None,
+) -> bytes:
+    """The frame that `encode` writes for the float32 features that have these symbols.
+
+    `symbols`: int16 (B, P, C) of a spec such as "transform:step=1.75|rans", for example from a network's graph.
+    `shape`: the features' as the frame states it; (1, C, H, W) unless given. Raises SpecError for a spec without such
+    symbols, InputError, ProfileRequiredError, ProfileError, MissingLibraryError.
+    """
+    codec, used = _chosen(spec, profile)
+    quantiser = _transform(codec, SpecError)
+    _require_dtype(codec, _FLOAT32, InputError)
+    given, symbol_dtype = np.asarray(symbols), quantiser.symbol_dtype(_FLOAT32)
+    stated = quantiser.features_shape(used) if shape is None else tuple(shape)
+    wanted = quantiser.symbols_shape(stated, used)
+    if given.shape != wanted or given.dtype.newbyteorder("<") != symbol_dtype:
+        raise InputError(f"symbols are {symbol_dtype.name} {wanted}, not {given.dtype.name} {given.shape}")
+    payload = _code(given.astype(symbol_dtype, order="C", copy=False), codec, used)
+    return _pack(codec, used, [(TensorInfo(_FLOAT32, stated, b"", len(payload)), payload)])
 
 
 def decode(
@@ -69,12 +91,38 @@ def decode_many(
     return tuple(_decode(frame, profiles, limits, single=False))
 
 
+def decode_coefficients(
+    frame: Buffer, *, profiles: Mapping[bytes, Profile] = _NO_PROFILES, limits: Limits = _DEFAULT_LIMITS
+) -> Array:
+    """What `decode` applies the synthesis to: float32 coefficients (B, P, C), the same bits on every machine.
+
+    For a frame that holds one array coded by a spec such as "transform:step=1.75|rans"; the features are their
+    synthesis (docs/profile.md), which a network's graph can do. Raises as `decode`; FrameError for another spec.
+    """
+    header, payloads, spec, profile = _opened(frame, profiles, limits, single=True)
+    quantiser = _transform(spec, FrameError)
+    tensor = header.tensors[0]
+    if not tensor.count:
+        raise FrameError("the frame's array has no elements")
+    limits.check("decoded_bytes", tensor.count * _FLOAT32.itemsize)
+    with _memory_limited():
+        return quantiser.reconstruct(_decode_symbols(tensor, payloads[0], spec, profile, limits), profile)
+
+
 def info(frame: Buffer, *, limits: Limits = _DEFAULT_LIMITS) -> FrameInfo:
     """Read and check a frame's header without decoding payloads, even of a codec unknown here.
 
     Raises FrameError and its kinds, LimitError.
     """
     return frames.parse(frames.view(frame), limits)[0]
+
+
+def _chosen(spec: Spec | str, profile: Profile | None) -> tuple[Spec, Profile | None]:
+    """The spec, and the profile if the spec uses one."""
+    codec = spec if isinstance(spec, Spec) else parse_spec(spec)
+    if codec.needs_profile and profile is None:
+        raise ProfileRequiredError(f"{codec} needs a calibrated profile: pass profile=...")
+    return codec, profile if codec.uses_profile else None
 
 
 def _encode_tensor(array: np.typing.ArrayLike, spec: Spec, profile: Profile | None) -> tuple[TensorInfo, Buffer]:
@@ -88,9 +136,24 @@ def _encode_tensor(array: np.typing.ArrayLike, spec: Spec, profile: Profile | No
         return TensorInfo(dtype, given.shape, b"", 0), b""
     plain = given.astype(dtype, order="C", copy=False)
     symbols, params = spec.quantiser.quantise(plain if plain.ndim else plain.reshape(1), profile)
-    coded = spec.coder.encode(symbols, profile)
-    payload = spec.byte_coder.encode(coded) if spec.byte_coder else coded
+    payload = _code(symbols, spec, profile)
     return TensorInfo(dtype, given.shape, params, len(payload)), payload
+
+
+def _code(symbols: Array, spec: Spec, profile: Profile | None) -> Buffer:
+    coded = spec.coder.encode(symbols, spec.quantiser.coder_profile(profile))
+    return spec.byte_coder.encode(coded) if spec.byte_coder else coded
+
+
+def _pack(spec: Spec, profile: Profile | None, encoded: Sequence[tuple[TensorInfo, Buffer]]) -> bytes:
+    fingerprint = profile.fingerprint[:_FINGERPRINT_STORED] if profile is not None else b""
+    return frames.pack(str(spec), fingerprint, [info for info, _ in encoded], [data for _, data in encoded])
+
+
+def _transform(spec: Spec, error: type[Exception]) -> TransformQuantiser:
+    if not isinstance(spec.quantiser, TransformQuantiser):
+        raise error(f"{spec} has no symbols of a transform: its quantiser is {spec.quantiser.name!r}")
+    return spec.quantiser
 
 
 def _require_dtype(spec: Spec, dtype: np.dtype[Any], error: type[Exception]) -> None:
@@ -104,6 +167,18 @@ def _require_dtype(spec: Spec, dtype: np.dtype[Any], error: type[Exception]) -> 
 
 
 def _decode(frame: Buffer, profiles: Mapping[bytes, Profile], limits: Limits, *, single: bool) -> list[Array]:
+    header, payloads, spec, profile = _opened(frame, profiles, limits, single=single)
+    with _memory_limited():
+        return [
+            _decode_tensor(tensor, payload, spec, profile, limits)
+            for tensor, payload in zip(header.tensors, payloads, strict=True)
+        ]
+
+
+def _opened(
+    frame: Buffer, profiles: Mapping[bytes, Profile], limits: Limits, *, single: bool
+) -> tuple[FrameInfo, list[memoryview], Spec, Profile | None]:
+    """All that comes before the payloads are decoded."""
     header, payloads = frames.parse(frames.view(frame), limits)
     if single and len(payloads) > 1:
         raise FrameError(f"the frame holds {len(payloads)} arrays: use decode_many")
@@ -114,11 +189,13 @@ def _decode(frame: Buffer, profiles: Mapping[bytes, Profile], limits: Limits, *,
     for extension in header.extensions:
         if extension.critical:
             raise UnsupportedError(f"critical extension {extension.tag:#06x} is unknown to this version")
+    return header, payloads, spec, profile
+
+
+@contextmanager
+def _memory_limited() -> Iterator[None]:
     try:
-        return [
-            _decode_tensor(tensor, payload, spec, profile, limits)
-            for tensor, payload in zip(header.tensors, payloads, strict=True)
-        ]
+        yield
     except MemoryError as error:
         raise LimitError("out of memory while decoding: lower Limits.decoded_bytes") from error
 
@@ -144,25 +221,36 @@ def _find_profile(header: FrameInfo, profiles: Mapping[bytes, Profile]) -> Profi
 def _decode_tensor(
     tensor: TensorInfo, payload: memoryview, spec: Spec, profile: Profile | None, limits: Limits
 ) -> Array:
-    dtype, shape, count = tensor.dtype, tensor.shape, tensor.count
-    _require_dtype(spec, dtype, FrameError)
-    native = dtype.newbyteorder("=")
-    if not count:
+    native = tensor.dtype.newbyteorder("=")
+    if not tensor.count:
+        _require_dtype(spec, tensor.dtype, FrameError)
         if tensor.params or payload:
             raise PayloadError("a tensor without elements has neither parameters nor payload")
-        return np.empty(shape, native)
-    inner = shape or (1,)
+        return np.empty(tensor.shape, native)
+    symbols = _decode_symbols(tensor, payload, spec, profile, limits)
+    array = spec.quantiser.dequantise(symbols, memoryview(tensor.params), tensor.dtype, profile)
+    if not array.flags.writeable:  # a view of the frame or of a library's immutable bytes
+        array = array.copy()
+    return array.astype(native, copy=False).reshape(tensor.shape)
+
+
+def _decode_symbols(
+    tensor: TensorInfo, payload: memoryview, spec: Spec, profile: Profile | None, limits: Limits
+) -> Array:
+    """The symbols of a tensor that has elements."""
+    dtype, inner = tensor.dtype, tensor.shape or (1,)
+    _require_dtype(spec, dtype, FrameError)
     expected = spec.quantiser.params_size(dtype, inner)
     if expected is not None and len(tensor.params) != expected:
         raise PayloadError(f"{spec.quantiser} has {expected} bytes of parameters, not {len(tensor.params)}")
+    try:
+        symbols_shape = spec.quantiser.symbols_shape(inner, profile)
+    except InputError as error:
+        raise PayloadError(str(error)) from error
     symbol_dtype = spec.quantiser.symbol_dtype(dtype)
-    limits.check("decoded_bytes", count * symbol_dtype.itemsize)
-    coded = _unpack(payload, spec, spec.coder.coded_size(count, symbol_dtype))
-    symbols = spec.coder.decode(coded, inner, symbol_dtype, profile)
-    array = spec.quantiser.dequantise(symbols, memoryview(tensor.params), dtype, profile)
-    if not array.flags.writeable:  # a view of the frame or of a library's immutable bytes
-        array = array.copy()
-    return array.astype(native, copy=False).reshape(shape)
+    limits.check("decoded_bytes", tensor.count * symbol_dtype.itemsize)
+    coded = _unpack(payload, spec, spec.coder.coded_size(tensor.count, symbol_dtype))
+    return spec.coder.decode(coded, symbols_shape, symbol_dtype, spec.quantiser.coder_profile(profile))
 
 
 def _unpack(payload: memoryview, spec: Spec, size: int | None) -> memoryview:

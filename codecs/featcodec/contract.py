@@ -59,7 +59,8 @@ def rule_of(parameter: Field[Any]) -> Rule:
 
 @dataclass(frozen=True)
 class Quantiser(Stage):
-    """array -> symbols of the same shape, with a few bytes of parameters per tensor."""
+    """array -> as many symbols, of the same shape unless `symbols_shape` says otherwise, with a few bytes of parameters
+    per tensor."""
 
     kind: ClassVar[Kind] = "quantiser"
     lossless: ClassVar[bool] = False
@@ -70,6 +71,15 @@ class Quantiser(Stage):
         """The dtype of the symbols for an array of `dtype`."""
         raise NotImplementedError
 
+    def symbols_shape(self, shape: tuple[int, ...], profile: Profile | None) -> tuple[int, ...]:
+        """The shape of the symbols of an array of `shape`; as many elements. Raises InputError for a shape that it
+        does not take."""
+        return shape
+
+    def coder_profile(self, profile: Profile | None) -> Profile | None:
+        """What the array coder gets for a profile: for example the profile together with this stage's parameters."""
+        return profile
+
     def params_size(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> int | None:
         """Bytes of parameters for such a tensor, or None when they depend on the data."""
         return 0
@@ -79,9 +89,32 @@ class Quantiser(Stage):
         raise NotImplementedError
 
     def dequantise(self, symbols: Array, params: memoryview, dtype: np.dtype[Any], profile: Profile | None) -> Array:
-        """The array of `dtype`, shaped like `symbols`. `params` has `params_size` bytes, `symbols` may be
-        read-only and may be returned. Raises PayloadError for symbols or parameters no encoder writes."""
+        """The array of `dtype`, with an element for each of `symbols`. `params` has `params_size` bytes, `symbols` may
+        be read-only and may be returned. Raises PayloadError for symbols or parameters no encoder writes."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TransformQuantiser(Quantiser):
+    """A quantiser of transformed values, without parameters per tensor, whose two halves `encode_symbols` and
+    `decode_coefficients` use apart: a network's graph may do the transform itself."""
+
+    profile_use: ClassVar[Literal["none", "optional", "required"]] = "required"
+
+    def features_shape(self, profile: Profile | None) -> tuple[int, ...]:
+        """The shape that a frame states for symbols given without one."""
+        raise NotImplementedError
+
+    def reconstruct(self, symbols: Array, profile: Profile | None) -> Array:
+        """float32 coefficients, shaped like `symbols`; the same bits on every machine."""
+        raise NotImplementedError
+
+    def synthesise(self, coefficients: Array, dtype: np.dtype[Any], profile: Profile | None) -> Array:
+        """The array of `dtype`, of any shape, for float32 coefficients."""
+        raise NotImplementedError
+
+    def dequantise(self, symbols: Array, params: memoryview, dtype: np.dtype[Any], profile: Profile | None) -> Array:
+        return self.synthesise(self.reconstruct(symbols, profile), dtype, profile)
 
 
 @dataclass(frozen=True)
@@ -98,7 +131,8 @@ class ArrayCoder(Stage):
         raise NotImplementedError
 
     def encode(self, symbols: Array, profile: Profile | None) -> Buffer:
-        """The bytes of C-contiguous, little-endian symbols of any shape."""
+        """The bytes of C-contiguous, little-endian symbols of any shape. `profile` is what the quantiser's
+        `coder_profile` made of the caller's."""
         raise NotImplementedError
 
     def decode(self, data: memoryview, shape: tuple[int, ...], dtype: np.dtype[Any], profile: Profile | None) -> Array:

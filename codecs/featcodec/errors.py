@@ -12,8 +12,9 @@
     │   ├── UnsupportedError          a version, stage, dtype or critical extension unknown here
     │   └── PayloadError              a stage's own stream inside the frame is corrupt
     ├── LimitError                    decoding would exceed a `Limits` value
+    ├── ProfileError(ValueError)      a profile's file or arrays are not a valid profile
     ├── ProfileRequiredError          a stage needs a calibrated profile; `.fingerprint` says which
-    └── MissingLibraryError(ImportError)  an optional compression library is not installed
+    └── MissingLibraryError(ImportError)  an optional library is not installed
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ class LimitError(FeatcodecError):
     """Decoding the frame would exceed one of the caller's `Limits`."""
 
 
+class ProfileError(FeatcodecError, ValueError):
+    """A profile's file or arrays are not a valid profile, or not of the kind a stage needs."""
+
+
 class ProfileRequiredError(FeatcodecError):
     """A stage needs a calibrated profile that was not given.
 
@@ -72,4 +77,4 @@ class ProfileRequiredError(FeatcodecError):
 
 
 class MissingLibraryError(FeatcodecError, ImportError):
-    """A stage's compression library is not installed."""
+    """A stage's library is not installed."""

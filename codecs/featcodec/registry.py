@@ -22,6 +22,7 @@ BUILTIN: dict[str, str] = {
     "bfloat16": "featcodec.quantisers.bfloat16:BFloat16",
     "affine": "featcodec.quantisers.affine:Affine",
     "clip": "featcodec.quantisers.clip:Clip",
+    "transform": "featcodec.quantisers.transform:Transform",
     "raw": "featcodec.array_coders.raw:Raw",
     "shuffle": "featcodec.array_coders.shuffle:Shuffle",
     "ctx": "featcodec.array_coders.ctx:Ctx",

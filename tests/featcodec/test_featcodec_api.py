@@ -11,9 +11,9 @@ from featcodec import errors
 
 _NAMES = """
 ArrayCoder ByteCoder ChecksumError Extension FeatcodecError FrameError FrameInfo InputError LimitError Limits
-MissingLibraryError NonFiniteError ParameterInfo PayloadError Profile ProfileRequiredError Quantiser Spec
-SpecError Stage StageInfo TensorInfo TruncatedError UnsupportedError choice decode decode_many encode
-encode_many info integer list_stages number parse_spec
+MissingLibraryError NonFiniteError ParameterInfo PayloadError Profile ProfileError ProfileRequiredError Quantiser Spec
+SpecError Stage StageInfo TensorInfo TransformProfile TruncatedError UnsupportedError choice decode decode_coefficients
+decode_many encode encode_many encode_symbols info integer list_stages load_profile make_profile number parse_spec
 """
 PUBLIC = _NAMES.split()
 
@@ -34,7 +34,7 @@ def test_errors_are_the_tree_drawn_in_their_module() -> None:
 
 
 def test_import_needs_numpy_alone() -> None:
-    heavy = ["torch", "onnxruntime", "grpc", "zstandard", "lz4", "brotli", "typer", "rich", "hypothesis"]
+    heavy = ["torch", "onnxruntime", "grpc", "zstandard", "lz4", "brotli", "safetensors", "typer", "rich", "hypothesis"]
     heavy += ["importlib.metadata", "featcodec.testing", "featcodec.cli", "featcodec.quantisers.clip"]
     code = f"import sys, featcodec; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -50,3 +50,14 @@ def test_a_missing_library_is_named_with_its_remedy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "stage 'zstd' needs zstandard: pip install zstandard" in run.stdout
+
+
+def test_profiles_need_safetensors() -> None:
+    code = (
+        "import sys; sys.modules['safetensors'] = None\n"
+        "import featcodec\n"
+        "try: featcodec.load_profile(b'')\n"
+        "except featcodec.MissingLibraryError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "stage 'transform' needs safetensors: pip install safetensors" in run.stdout

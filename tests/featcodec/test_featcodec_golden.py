@@ -23,7 +23,14 @@ def test_golden_frame_decodes_as_ever(name: str) -> None:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == MANIFEST[name][kind], f"{path} was changed"
     expected = np.load(array_file, allow_pickle=False)
     frame = frame_file.read_bytes()
-    decoded = featcodec.decode(frame)
+    if "profile" in MANIFEST[name]:
+        profile = featcodec.load_profile(FOLDER / f"{MANIFEST[name]['profile']}.safetensors")
+        assert profile.fingerprint.hex() == MANIFEST[name]["profile_digest"], "the profile was changed"
+        profiles = {profile.fingerprint: profile}
+        decoded = featcodec.decode_coefficients(frame, profiles=profiles)
+        assert np.isfinite(featcodec.decode(frame, profiles=profiles)).all()
+    else:
+        decoded = featcodec.decode(frame)
     assert (decoded.dtype, decoded.shape) == (expected.dtype, expected.shape)
     assert decoded.tobytes() == expected.tobytes()
     assert featcodec.info(frame).spec == MANIFEST[name]["spec"]
@@ -31,6 +38,7 @@ def test_golden_frame_decodes_as_ever(name: str) -> None:
 
 def test_no_golden_frame_is_missing_from_folder_or_manifest() -> None:
     listed = {f"{name}.{kind}" for name in MANIFEST for kind in ("fcf", "npy")}
+    listed |= {f"{entry['profile']}.safetensors" for entry in MANIFEST.values() if "profile" in entry}
     assert {path.name for path in FOLDER.iterdir()} == listed | {"manifest.json"}
 
 

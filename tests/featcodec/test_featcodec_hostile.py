@@ -12,10 +12,11 @@ import featcodec
 from featcodec import FeatcodecError, LimitError, Limits, PayloadError
 from featcodec.byte_coders.sink import STEP
 from featcodec.registry import BUILTIN
-from featcodec.testing import bombs, hostile_frames, stage_specs
+from featcodec.testing import bombs, hostile_frames, profile_specs, small_profiles, stage_specs
 from featcodec.testing.forge import UINT8, frame, small_frame, tensor
 from featcodec.testing.hostile import BOMB_BYTES, changes, forgeries, truncations
 
+SPECS = stage_specs() | profile_specs()
 SMALL = Limits(decoded_bytes=1 << 20, elements=1 << 20)
 
 
@@ -24,7 +25,7 @@ def outcomes(frames: Iterable[tuple[str, bytes]], limits: Limits = SMALL) -> Cou
     counted: Counter[str] = Counter()
     for name, data in frames:
         try:
-            arrays = featcodec.decode_many(data, limits=limits)
+            arrays = featcodec.decode_many(data, profiles=small_profiles(), limits=limits)
             counted["decoded"] += 1
             assert sum(array.nbytes for array in arrays) <= limits.decoded_bytes, name
         except FeatcodecError as error:
@@ -38,7 +39,7 @@ def outcomes(frames: Iterable[tuple[str, bytes]], limits: Limits = SMALL) -> Cou
     return counted
 
 
-@pytest.mark.parametrize("spec", stage_specs().values(), ids=str)
+@pytest.mark.parametrize("spec", SPECS.values(), ids=str)
 def test_truncation(spec: str) -> None:
     whole = small_frame(spec)
     counted = outcomes(truncations("cut", whole))
@@ -46,7 +47,7 @@ def test_truncation(spec: str) -> None:
     assert counted["TruncatedError"] >= len(whole) // 2
 
 
-@pytest.mark.parametrize("spec", stage_specs().values(), ids=str)
+@pytest.mark.parametrize("spec", SPECS.values(), ids=str)
 def test_every_value_of_every_byte(spec: str) -> None:
     whole = small_frame(spec)
     every = tuple(range(1, 256))
@@ -54,7 +55,7 @@ def test_every_value_of_every_byte(spec: str) -> None:
     outcomes(with_right_checksum)
 
 
-@pytest.mark.parametrize("spec", stage_specs().values(), ids=str)
+@pytest.mark.parametrize("spec", SPECS.values(), ids=str)
 def test_the_checksum_catches_every_change(spec: str) -> None:
     as_it_is = (p for p in changes("byte", small_frame(spec), (1, 0x10, 0x80, 0xFF)) if "checksum" not in p[0])
     counted = outcomes(as_it_is)

@@ -27,7 +27,8 @@ _EXAMPLES = settings(
 
 
 def test_the_property_covers_every_stage() -> None:
-    assert list(stage_specs()) == list(stage_names())
+    calibrated = {"transform"}  # needs a profile: test_featcodec_transform.py
+    assert set(stage_specs()) == set(stage_names()) - calibrated
 
 
 @pytest.mark.parametrize("name", stage_specs())

@@ -11,7 +11,7 @@ from featcodec.byte_coders.zlib import Zlib
 from featcodec.contract import Stage
 from featcodec.quantisers.affine import Affine
 from featcodec.registry import BUILTIN
-from featcodec.testing import check_config, check_repr, stage_specs
+from featcodec.testing import check_config, check_repr, profile_specs, stage_specs
 from featcodec.testing.strategies import specs
 
 # Frames leave defaults out, so none of these may ever change.
@@ -21,10 +21,11 @@ FROZEN = {
     "bfloat16": {},
     "affine": {"bits": 8, "per": "tensor"},
     "clip": {"levels": 16},
+    "transform": {"step": 1.0},
     "raw": {},
     "shuffle": {},
     "ctx": {},
-    "rans": {},
+    "rans": {"context": 1},
     "zlib": {"level": 6},
     "gzip": {"level": 6},
     "bz2": {"level": 9},
@@ -49,6 +50,8 @@ def test_defaults_are_frozen() -> None:
         ("none|raw", "none|raw"),
         ("none", "none|raw"),
         ("none|raw|zlib", "none|zlib"),
+        ("transform:step=1|rans:context=1", "transform|rans"),
+        ("transform:step=1.750|rans:context=0", "transform:step=1.75|rans:context=0"),
         (" clip : levels = 4 | zlib ", "clip:levels=4|zlib"),
     ],
 )
@@ -73,7 +76,7 @@ def test_any_spec_parses_from_its_print(spec: Spec) -> None:
     assert parse_spec(str(spec)) == spec
 
 
-@pytest.mark.parametrize("spec", stage_specs().values(), ids=str)
+@pytest.mark.parametrize("spec", (stage_specs() | profile_specs()).values(), ids=str)
 def test_every_stage_is_a_proper_value(spec: str) -> None:
     parsed = parse_spec(spec)
     stages: list[Stage | None] = [parsed.quantiser, parsed.coder, parsed.byte_coder]
@@ -91,6 +94,7 @@ def test_every_stage_is_a_proper_value(spec: str) -> None:
         ("zlib", "does not begin with a quantiser; there are: none, float16"),
         ("affine:bit=8", r"no parameter 'bit'; did you mean 'bits'\? \(there are: bits, per\)"),
         ("none:level=1", "none has no parameters"),
+        ("transform:step=0", "step=0.0 is not a number from 0.001 to 1024"),
         ("affine:bits=17", "bits=17 is not a whole number from 1 to 16"),
         ("affine:bits=8.0", "bits=8.0 is not a whole number"),
         ("affine:bits=٣", "printable ASCII"),

@@ -2,7 +2,8 @@
 
     python tests/golden/add_golden.py            adds what CASES names and the folder lacks
 
-Each case leaves NAME.fcf (the frame), NAME.npy (what it decodes to) and an entry in manifest.json.
+Each case leaves NAME.fcf (the frame), NAME.npy (what it decodes to) and an entry in manifest.json. Frames of symbols
+have coefficients in NAME.npy, which are the same bits everywhere, and a profile, PROFILE.safetensors.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 import featcodec
+from featcodec.testing import synthetic_profile, synthetic_symbols
 
 FOLDER = Path(__file__).parent / "v1"
 
@@ -90,9 +92,42 @@ CASES |= {
 }
 
 
+PROFILES = {
+    "profile-blocks": {"channels": 4, "size": (6, 9), "block": (3, 3)},
+    "profile-vector": {"channels": 16, "size": (1, 1), "block": (1, 1), "contexts": False},
+}
+# name: spec, profile, factor of the symbols
+SYMBOL_CASES = {
+    "transform": ("transform:step=0.5|raw", "profile-blocks", 1),
+    "transform-rans": ("transform:step=0.5|rans", "profile-blocks", 1),
+    "transform-rans-order-0": ("transform:step=0.5|rans:context=0", "profile-blocks", 1),
+    "transform-rans-escapes": ("transform:step=0.5|rans", "profile-blocks", 23),
+    "transform-vector": ("transform|rans", "profile-vector", 1),
+}
+
+
+def profile(name: str) -> featcodec.TransformProfile:
+    """A golden profile, written where it is missing."""
+    path = FOLDER / f"{name}.safetensors"
+    if not path.exists():
+        path.write_bytes(synthetic_profile(**PROFILES[name]).to_bytes())  # type: ignore[arg-type]
+    return featcodec.load_profile(path)
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def add(name: str, spec: str, frame: bytes, array: npt.NDArray[np.generic]) -> dict[str, str]:
+    """Write a case; its entry in the manifest."""
+    frame_file, array_file = FOLDER / f"{name}.fcf", FOLDER / f"{name}.npy"
+    if frame_file.exists() or array_file.exists():
+        raise SystemExit(f"{name}: files exist without an entry in the manifest; golden files are never rewritten")
+    frame_file.write_bytes(frame)
+    np.save(array_file, array, allow_pickle=False)
+    print("added", name)
+    return {"spec": str(featcodec.parse_spec(spec)), "fcf": digest(frame_file), "npy": digest(array_file)}
 
 
 def main() -> None:
@@ -101,16 +136,18 @@ def main() -> None:
     manifest = FOLDER / "manifest.json"
     entries = json.loads(manifest.read_text()) if manifest.exists() else {}
     for name, (spec, array) in CASES.items():
-        frame_file, array_file = FOLDER / f"{name}.fcf", FOLDER / f"{name}.npy"
-        if name in entries:
-            continue
-        if frame_file.exists() or array_file.exists():
-            raise SystemExit(f"{name}: files exist without an entry in the manifest; golden files are never rewritten")
-        frame = featcodec.encode(array, spec)
-        frame_file.write_bytes(frame)
-        np.save(array_file, featcodec.decode(frame), allow_pickle=False)
-        entries[name] = {"spec": str(featcodec.parse_spec(spec)), "fcf": digest(frame_file), "npy": digest(array_file)}
-        print("added", name)
+        if name not in entries:
+            frame = featcodec.encode(array, spec)
+            entries[name] = add(name, spec, frame, featcodec.decode(frame))
+    for name, (spec, profile_name, factor) in SYMBOL_CASES.items():
+        if name not in entries:
+            used = profile(profile_name)
+            frame = featcodec.encode_symbols(factor * synthetic_symbols(used, 0.5), spec, profile=used)
+            array = featcodec.decode_coefficients(frame, profiles={used.fingerprint: used})
+            entries[name] = add(name, spec, frame, array) | {
+                "profile": profile_name,
+                "profile_digest": used.fingerprint.hex(),
+            }
     manifest.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n")
 
 

@@ -7,33 +7,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
 from featcodec._native import kernels
-from featcodec.array_coders import rans_core
+from featcodec.array_coders import rans_core, rans_profile
 from featcodec.array_coders.bits import BitReader, BitWriter, fold, unfold
 from featcodec.array_coders.rans_model import WINDOW, Counts, Model, choose, read_explicit, read_parametric
 from featcodec.contract import Array, ArrayCoder, Buffer, Profile
 from featcodec.errors import PayloadError
+from featcodec.parameters import integer
+from featcodec.profile_step import ProfileAtStep
 
 _ACCEPTS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
+_INT16 = np.dtype("<i2")
 _MOST_CHANNELS = 1024
 _FEWEST_VALUES = 16  # of a channel, for tables of its own
 
 
 @dataclass(frozen=True)
 class Rans(ArrayCoder):
-    """Static rANS with one small table per channel or group of channels, escapes for the rest."""
+    """Static rANS: a profile's tables for the symbols of `transform`, else small tables per channel in the frame."""
 
     name: ClassVar[str] = "rans"
     accepts: ClassVar[frozenset[str]] = _ACCEPTS
+    context: int = integer(1, 0, 1, "1: use the contexts of a profile that has them")
 
     def coded_size(self, count: int, dtype: np.dtype[Any]) -> int | None:
         return None
 
     def encode(self, symbols: Array, profile: Profile | None) -> Buffer:
+        if _has_tables(profile, symbols.shape, symbols.dtype):
+            return rans_profile.encode(symbols, profile, contexts=self.context == 1)
         view = view_of(symbols.shape)
         if kernels is None:
             return encode_reference(symbols.reshape(view))
@@ -44,6 +50,10 @@ class Rans(ArrayCoder):
         return coded
 
     def decode(self, data: memoryview, shape: tuple[int, ...], dtype: np.dtype[Any], profile: Profile | None) -> Array:
+        if len(data) and data[0] in rans_profile.MODES:
+            if not _has_tables(profile, shape, dtype):
+                raise PayloadError("rans: the payload's mode needs a profile and the symbols of its transform")
+            return rans_profile.decode(data, shape, profile)
         view = view_of(shape)
         if kernels is None:
             return decode_reference(data, view, dtype).reshape(shape)
@@ -54,6 +64,11 @@ class Rans(ArrayCoder):
         except RuntimeError as error:
             raise PayloadError(f"rans: {error}") from error
         return symbols
+
+
+def _has_tables(profile: Profile | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> TypeGuard[ProfileAtStep]:
+    """Only a transform quantiser hands its coder a profile at a step."""
+    return isinstance(profile, ProfileAtStep) and dtype == _INT16 and profile.profile.symbols_shape == shape
 
 
 def view_of(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from featcodec.testing.checks import check_config, check_repr, check_round_trip
-from featcodec.testing.forge import stage_specs, with_checksum
+from featcodec.testing.forge import profile_specs, stage_specs, with_checksum
 from featcodec.testing.hostile import bombs, hostile_frames
+from featcodec.testing.profiles import small_profile, small_profiles, synthetic_profile, synthetic_symbols
 
 __all__ = [
     "bombs",
@@ -15,6 +16,11 @@ __all__ = [
     "check_repr",
     "check_round_trip",
     "hostile_frames",
+    "profile_specs",
+    "small_profile",
+    "small_profiles",
     "stage_specs",
+    "synthetic_profile",
+    "synthetic_symbols",
     "with_checksum",
 ]

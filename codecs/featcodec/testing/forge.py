@@ -12,6 +12,7 @@ import featcodec
 from featcodec.contract import ArrayCoder, Quantiser
 from featcodec.frame import MAGIC, VERSION
 from featcodec.registry import stage_class, stage_names
+from featcodec.testing.profiles import small_profile
 from featcodec.wire import varint
 
 UINT8, FLOAT32 = 5, 10  # codes of dtypes
@@ -36,10 +37,20 @@ def stage_specs() -> dict[str, str]:
     return specs
 
 
+def profile_specs() -> dict[str, str]:
+    """Specs of the built-in stages that need a profile, by unique names; `small_profile` fits `small_frame`."""
+    return {
+        "transform": "transform:step=0.5",
+        "transform-rans": "transform:step=0.5|rans",
+        "transform-rans-order-0": "transform:step=0.01|rans:context=0",
+    }
+
+
 def small_frame(spec: str) -> bytes:
     """A frame of a 2x2x3 float32 array, alike enough for byte coders to find repeats."""
     array = np.array([1, -0.5, 1, 1, -0.5, 1, 1, -0.5, 1, 2, 1, -0.5], np.float32).reshape(2, 2, 3)
-    return featcodec.encode(array, spec)
+    profile = small_profile() if featcodec.parse_spec(spec).needs_profile else None
+    return featcodec.encode(array, spec, profile=profile)
 
 
 def tensor(

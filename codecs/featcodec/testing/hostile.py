@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from featcodec.contract import ByteCoder
 from featcodec.registry import stage_class, stage_names
-from featcodec.testing.forge import UINT8, frame, small_frame, stage_specs, tensor, with_checksum
+from featcodec.testing.forge import UINT8, frame, profile_specs, small_frame, stage_specs, tensor, with_checksum
+from featcodec.testing.profiles import small_profile
 from featcodec.wire import varint
 
 BOMB_BYTES = 64 << 20
@@ -25,9 +26,9 @@ _PREFIX = 5  # magic and version: a change there is refused whatever the checksu
 
 def hostile_frames(*, thorough: bool = False) -> Iterator[tuple[str, bytes]]:
     """All hostile frames as (name, bytes), a few thousand; with `thorough`, every value of every byte of a
-    small frame of every stage, some hundred thousand."""
+    small frame of every stage, some hundred thousand. Some need `small_profiles`."""
     yield "empty", b""
-    for stage, spec in stage_specs().items():
+    for stage, spec in (stage_specs() | profile_specs()).items():
         whole = small_frame(spec)
         yield from truncations(stage, whole)
         yield from changes(stage, whole, tuple(range(1, 256)) if thorough else (0x01,))
@@ -66,6 +67,9 @@ def forgeries() -> Iterator[tuple[str, bytes]]:
         for spec in stage_specs().values():
             lie = tensor(shape=shape)
             yield f"forged/{label}/{spec}", frame([lie], spec=spec.encode())
+        for spec in profile_specs().values():
+            named = frame([tensor(shape=shape)], spec=spec.encode(), fingerprint=small_profile().fingerprint[:8])
+            yield f"forged/{label}/{spec}", named
     bad_tensors = {
         "payload-longer": tensor(payload_size=_HUGE),
         "payload-shorter": tensor(payload_size=7),
