@@ -27,6 +27,7 @@ BUILTIN: dict[str, str] = {
     "shuffle": "featcodec.array_coders.shuffle:Shuffle",
     "ctx": "featcodec.array_coders.ctx:Ctx",
     "rans": "featcodec.array_coders.rans:Rans",
+    "floats": "featcodec.array_coders.floats:Floats",
     "zlib": "featcodec.byte_coders.zlib:Zlib",
     "gzip": "featcodec.byte_coders.gzip:Gzip",
     "bz2": "featcodec.byte_coders.bz2:Bz2",

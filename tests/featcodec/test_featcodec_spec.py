@@ -26,6 +26,7 @@ FROZEN = {
     "shuffle": {},
     "ctx": {},
     "rans": {"context": 1},
+    "floats": {},
     "zlib": {"level": 6},
     "gzip": {"level": 6},
     "bz2": {"level": 9},

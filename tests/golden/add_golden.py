@@ -91,6 +91,17 @@ CASES |= {
     "ctx-related": ("none|ctx", related()),
 }
 
+SUMMED = np.random.default_rng(20_003).standard_normal((3, 20, 20), np.float32) + np.float32(5)
+
+CASES |= {
+    "floats": ("none|floats", SUMMED - np.float32(6)),
+    "floats-relu": ("none|floats", np.maximum(SUMMED - np.float32(5.25), 0).repeat(2, axis=2)),
+    "floats-half": ("float16|floats", SUMMED),
+    "floats-bfloat16": ("bfloat16|floats", SUMMED),
+    "floats-nan-payloads": ("none|floats", np.tile(np.concatenate([SPECIALS, SUMMED[0, 0]]), (26, 1))),
+    "floats-raw": ("none|floats", SPECIALS),
+}
+
 
 PROFILES = {
     "profile-blocks": {"channels": 4, "size": (6, 9), "block": (3, 3)},

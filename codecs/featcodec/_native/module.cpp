@@ -1,6 +1,7 @@
 // The extension module: what each kernel does is documented beside its numpy reference, which it equals bit for bit.
 #include <nanobind/nanobind.h>
 
+#include "floats.h"
 #include "rans.h"
 #include "ctx.h"
 #include "uniform.h"
@@ -12,4 +13,5 @@ NB_MODULE(kernels, m) {
     featcodec::bind_rans(m);
     featcodec::bind_uniform(m);
     featcodec::bind_ctx(m);
+    featcodec::bind_floats(m);
 }

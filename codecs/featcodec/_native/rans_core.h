@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -82,7 +83,11 @@ inline int streams_for(std::size_t count) { return count < 1024 ? 1 : count < 65
 class Encoder {
    public:
     Encoder(std::size_t count, int streams)
-        : words_(count + 8), at_(words_.size()), streams_(streams), states_{kLow, kLow, kLow, kLow} {}
+        : Encoder(std::make_unique_for_overwrite<std::uint16_t[]>(count + 8), count + 8, streams) {}
+
+    // Words may be written over `room`, from `end` downward: one at most for each symbol put.
+    Encoder(std::unique_ptr<std::uint16_t[]> room, std::size_t end, int streams)
+        : words_(std::move(room)), at_(end), end_(end), streams_(streams), states_{kLow, kLow, kLow, kLow} {}
 
     // Symbols go in from the last to the first; `index` chooses the state.
     void put(std::size_t index, const EncoderEntry &entry) {
@@ -101,22 +106,24 @@ class Encoder {
 
     std::array<std::uint32_t, 4> &states() { return states_; }
     int streams() const { return streams_; }
-    std::size_t words() const { return words_.size() - at_; }
+    std::size_t words() const { return end_ - at_; }
     std::size_t bytes() const { return words() * 2 + static_cast<std::size_t>(streams_) * 4; }
 
     // The states, then the words in the order a decoder reads them.
     void append_to(std::vector<std::uint8_t> &out) const {
+        std::size_t to = out.size();
+        out.resize(to + bytes());
         for (int s = 0; s < streams_; ++s)
-            for (int b = 0; b < 32; b += 8) out.push_back(static_cast<std::uint8_t>(states_[static_cast<std::size_t>(s)] >> b));
-        for (std::size_t w = at_; w < words_.size(); ++w) {
-            out.push_back(static_cast<std::uint8_t>(words_[w]));
-            out.push_back(static_cast<std::uint8_t>(words_[w] >> 8));
+            for (int b = 0; b < 32; b += 8) out[to++] = static_cast<std::uint8_t>(states_[static_cast<std::size_t>(s)] >> b);
+        for (std::size_t w = at_; w < end_; ++w, to += 2) {
+            out[to] = static_cast<std::uint8_t>(words_[w]);
+            out[to + 1] = static_cast<std::uint8_t>(words_[w] >> 8);
         }
     }
 
    private:
-    std::vector<std::uint16_t> words_;
-    std::size_t at_;
+    std::unique_ptr<std::uint16_t[]> words_;
+    std::size_t at_, end_;
     int streams_;
     std::array<std::uint32_t, 4> states_;
 };
