@@ -48,6 +48,7 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate-
 	$(PYTHON) -m benchmarks.footprint
 	$(PYTHON) -m benchmarks.rans
 	$(PYTHON) -m benchmarks.ctx
+	$(PYTHON) -m benchmarks.floats
 	$(PYTHON) -m benchmarks.codecs
 	$(PYTHON) -m benchmarks.fidelity $(if $(DATA),--data $(DATA)) --cut block4,block7,block10
 	$(PYTHON) -m benchmarks.depth

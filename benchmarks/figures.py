@@ -7,22 +7,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import demo, footprint, rans
+from benchmarks import demo, floats, footprint, rans
 from benchmarks.bars import BARS
 from benchmarks.harness import figure_table
 from splitnet.figures import write_results
 
-SCRIPTS = (demo, footprint, rans)
+SCRIPTS = (demo, footprint, rans, floats)
 
 
 def run() -> int:
-    """Measure, print, write out/figures.json; 1 where a bar is missed or a figure with a bar was not measured."""
+    """Measure, print, write out/figures.json; 1 where a bar is missed or a needed figure was not measured."""
     figures: dict[str, float] = {}
     for script in SCRIPTS:
         figures |= script.measure(True).figures
     Console().print(figure_table(figures))
     write_results(Path("out/figures.json"), command="python -m benchmarks.figures", figures=figures, rows=[])
-    missed = [name for name, bar in BARS.items() if name not in figures or not bar.met(figures[name])]
+    missed = [name for name, bar in BARS.items() if not (bar.met(figures[name]) if name in figures else not bar.needed)]
     if missed:
         print(f"not met: {', '.join(missed)}", file=sys.stderr)
     return 1 if missed else 0
