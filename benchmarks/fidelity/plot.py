@@ -24,7 +24,7 @@ COLOURS = {
     "video": ("#a98bd4", "#6d3fc0"),
     "ours": ("#1d66d0", "#0b3a86"),
 }
-BANDS = ("jpeg", "avif", "clip_ctx", "vvc")
+BANDS = ("jpeg", "avif", "affine_ctx", "x265")
 """Methods drawn with their bootstrap band, besides ours: bands of all would hide the lines."""
 KL_RANGE = (0.006, 0.15)
 

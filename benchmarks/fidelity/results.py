@@ -139,7 +139,8 @@ def setting_rows(
             row |= {"group": one.method.group, "setting": setting}
             for name, what in (("bytes", "size"), ("kl", "kl"), ("agreement", "agree"), ("cosine", "cosine")):
                 found = point.interval(what, weights)
-                row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+                values = {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+                row |= {key: round(value, 6) for key, value in values.items()}
             if labels is not None:
                 right = accuracy(point.top1, labels)
                 row["accuracy"] = right if isfinite(right) else None
