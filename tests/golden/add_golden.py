@@ -37,6 +37,14 @@ def related() -> npt.NDArray[np.generic]:
     return mixed
 
 
+def rough(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Channels of either sign that share a pattern, with noise of their own."""
+    random = np.random.default_rng(20_003)
+    pattern = random.standard_normal(shape[1:]).cumsum(0).cumsum(1) / np.sqrt(np.arange(1, shape[2] + 1))
+    mixed: npt.NDArray[np.float32] = (pattern * random.uniform(-2, 2, (shape[0], 1, 1))).astype(np.float32)
+    return mixed + random.standard_normal(shape).astype(np.float32)
+
+
 SPECIALS = np.array([0x7F800001, 0xFFC12345, 0x7F800000, 0x80000000, 1, 0x3F800000], np.uint32).view(np.float32)
 
 CASES: dict[str, tuple[str, npt.NDArray[np.generic]]] = {
@@ -89,6 +97,14 @@ CASES |= {
     "ctx-constant": ("none|ctx", np.full((3, 4), -7, np.int64)),
     "ctx-raw": ("none|ctx", features("uint8")),
     "ctx-related": ("none|ctx", related()),
+    # From here on in mode 3, those above in mode 2.
+    "ctx-3": ("affine|ctx", features("float32", (8, 14, 14))),
+    "ctx-3-related": ("none|ctx", related()),
+    "ctx-3-dense": ("affine:bits=4|ctx", rough((4, 36, 36))),
+    "ctx-3-dense-8": ("affine|ctx", rough((3, 36, 36))),
+    "ctx-3-zeros": ("affine:bits=4|ctx", np.maximum(rough((4, 36, 36)), 0)),
+    "ctx-3-small": ("affine:bits=6|ctx", rough((6, 14, 14))),
+    "ctx-3-wide": ("none|ctx", np.rint(rough((3, 3, 700)) * 9).astype(np.int16)),
 }
 
 SUMMED = np.random.default_rng(20_003).standard_normal((3, 20, 20), np.float32) + np.float32(5)

@@ -15,6 +15,7 @@ namespace ctx {
 namespace {
 
 constexpr u64 kState = u64{1} << 31;
+constexpr int kOldest = 2, kMode = 3;  // modes of the stream; encoders write the newest
 
 struct BitWriter {
     std::vector<u8> bytes;
@@ -87,18 +88,21 @@ bool read_choices(const Shape &s, BitReader &in, Choices &choices) {
 struct Record {
     Slot slot;
     u16 value;
-    u16 p = 0;  // of a zero; 0: the record is of a symbol
 };
 
+// What an encoder has to code, in order. Flags are many, so they take four bytes only.
 struct Collector {
+    static constexpr u32 symbol_next = 0;
+    std::vector<u32> items;  // twice a flag's probability, which is not 0, plus its value; or `symbol_next`
     std::vector<Record> records;
     [[nodiscard]] bool good() const { return true; }
-    bool zero(i32 p, u16 value) {
-        records.push_back({{}, value, static_cast<u16>(p)});
-        return value == 0;
+    bool flag(i32 p, bool value) {
+        items.push_back(static_cast<u32>(p) << 1 | (value ? 1u : 0u));
+        return value;
     }
     i32 symbol(const Slot &slot, u16 value) {
-        records.push_back({slot, value, 0});
+        items.push_back(symbol_next);
+        records.push_back({slot, value});
         return value;
     }
 };
@@ -108,10 +112,10 @@ void choose_shapes(const Shape &s, const std::vector<Record> &records, Choices &
     constexpr std::size_t most = 256;
     std::array<std::size_t, 32> total{}, seen{};
     for (const Record &one : records)
-        if (!one.p) ++total[one.slot.group];
+        ++total[one.slot.group];
     std::array<std::vector<const Record *>, 32> samples;
     for (const Record &one : records)
-        if (!one.p && seen[one.slot.group]++ % (total[one.slot.group] / most + 1) == 0)
+        if (seen[one.slot.group]++ % (total[one.slot.group] / most + 1) == 0)
             samples[one.slot.group].push_back(&one);
     choices.shapes.fill(255);
     for (std::size_t g = 0; g < 32; ++g) {
@@ -148,8 +152,10 @@ std::vector<u8> encode_all(const Shape &s, const u16 *values) {
     choose_references(s, values, choices);
     std::vector<u16> copy(values, values + count);
     Collector collected;
-    collected.records.reserve(choices.zeros ? 2 * count - zeros : count);
-    run(s, choices, copy.data(), collected);
+    collected.items.reserve(3 * count);
+    collected.records.reserve(count);
+    const Rules rules(s, kMode);
+    Pass<Collector>(s, choices, rules, copy.data(), collected).run();
     choose_shapes(s, collected.records, choices);
     BitWriter out;
     write_choices(s, choices, out);
@@ -162,15 +168,17 @@ std::vector<u8> encode_all(const Shape &s, const u16 *values) {
         }
         state = ((state / size) << kProbBits) + state % size + start;
     };
-    for (auto one = collected.records.rbegin(); one != collected.records.rend(); ++one) {
-        if (one->p) {
-            const u32 p = u32{one->p} << 4;
-            one->value == 0 ? put(0, p) : put(p, static_cast<u32>(kTotal) - p);
-        } else {
-            const Distribution d(one->slot, choices.shapes[one->slot.group], s.levels, s.shift());
-            const i32 start = d.below(one->value);
-            put(static_cast<u32>(start), static_cast<u32>(d.below(one->value + 1) - start));
+    auto one = collected.records.rbegin();
+    for (auto item = collected.items.rbegin(); item != collected.items.rend(); ++item) {
+        if (*item != Collector::symbol_next) {
+            const u32 p = *item >> 1 << 4;
+            *item & 1u ? put(0, p) : put(p, static_cast<u32>(kTotal) - p);
+            continue;
         }
+        const Distribution d(one->slot, choices.shapes[one->slot.group], s.levels, s.shift());
+        const i32 start = d.below(one->value);
+        put(static_cast<u32>(start), static_cast<u32>(d.below(one->value + 1) - start));
+        ++one;
     }
     const auto append = [&](u64 word, int bytes) {
         for (int i = 0; i < bytes; ++i) out.bytes.push_back(static_cast<u8>(word >> (8 * i)));
@@ -199,11 +207,11 @@ struct Decoder {
             at += 4;
         }
     }
-    bool zero(i32 p16, u16) {
+    bool flag(i32 p16, bool) {
         const u32 p = static_cast<u32>(p16) << 4;
-        const bool is = (state & (kTotal - 1)) < p;
-        is ? take(0, p) : take(p, static_cast<u32>(kTotal) - p);
-        return is;
+        const bool one = (state & (kTotal - 1)) < p;
+        one ? take(0, p) : take(p, static_cast<u32>(kTotal) - p);
+        return one;
     }
     i32 symbol(const Slot &slot, u16) {
         const u8 choice = choices.shapes[slot.group];
@@ -215,7 +223,7 @@ struct Decoder {
     }
 };
 
-bool decode_all(const Shape &s, const u8 *data, std::size_t size, u16 *values) {
+bool decode_all(const Shape &s, const u8 *data, std::size_t size, u16 *values, int mode) {
     Choices choices;
     BitReader in{data, size};
     if (!read_choices(s, in, choices)) return false;
@@ -224,7 +232,9 @@ bool decode_all(const Shape &s, const u8 *data, std::size_t size, u16 *values) {
     Decoder decoder{s, choices, data + head + 8, data + size};
     for (int i = 7; i >= 0; --i) decoder.state = decoder.state << 8 | data[head + static_cast<std::size_t>(i)];
     if (decoder.state < kState || decoder.state >> 63) return false;
-    return run(s, choices, values, decoder) && decoder.state == kState && decoder.at == decoder.end;
+    const Rules rules(s, mode);
+    if (!Pass<Decoder>(s, choices, rules, values, decoder).run()) return false;
+    return decoder.state == kState && decoder.at == decoder.end;
 }
 
 using Values = nb::ndarray<const u16, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
@@ -253,10 +263,11 @@ nb::bytes encode(Values values, int levels) {
     return nb::bytes(reinterpret_cast<const char *>(out.data()), out.size());
 }
 
-bool decode(Bytes data, int levels, ValuesOut values) {
+bool decode(Bytes data, int levels, ValuesOut values, int mode) {
     const Shape s = shape_of(values, levels);
+    if (mode < kOldest || mode > kMode) throw nb::value_error("the modes of the model are 2 and 3");
     nb::gil_scoped_release unlocked;
-    return decode_all(s, data.data(), data.size(), values.data());
+    return decode_all(s, data.data(), data.size(), values.data(), mode);
 }
 
 }  // namespace
@@ -264,7 +275,7 @@ bool decode(Bytes data, int levels, ValuesOut values) {
 
 void bind_ctx(nb::module_ &m) {
     m.def("ctx_encode", &ctx::encode, nb::arg("values"), nb::arg("levels"));
-    m.def("ctx_decode", &ctx::decode, nb::arg("data"), nb::arg("levels"), nb::arg("values"));
+    m.def("ctx_decode", &ctx::decode, nb::arg("data"), nb::arg("levels"), nb::arg("values"), nb::arg("mode"));
 }
 
 }  // namespace featcodec

@@ -55,7 +55,7 @@ void choose_references(const Shape &s, const u16 *values, Choices &choices) {
             own[d] = v[d] = product(c - d, c - d);
         }
         double left = product(c, c);
-        const double bits = (s.small() ? 5.0 : 16.0) + width_of(candidates);
+        const double bits = (s.small() ? 6.0 : 16.0) + width_of(candidates);
         for (int k = 0; k < most; ++k) {
             std::size_t best = 0;
             double gain = 0;

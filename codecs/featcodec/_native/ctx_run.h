@@ -1,166 +1,243 @@
 // The pass over all symbols, included by both directions.
 #pragma once
 
+#include <cstdlib>
+
+#include "ctx_flags.h"
 #include "ctx_model.h"
 
 namespace featcodec::ctx {
 
 using Row = std::vector<std::int16_t>;
 
+// `Sink` has `bool flag(i32 p, bool value)`, `i32 symbol(const Slot &, u16 value)` and `bool good()`;
+// an encoder's returns the value that it is given.
 template <class Sink>
-bool run(const Shape &s, const Choices &choices, u16 *values, Sink &sink) {
-    const std::size_t width = s.width, area = s.area(), window = std::min<std::size_t>(s.channels, kWindow + 1);
-    const int shift = s.shift();
-    const i32 top = 1 << kTapBits;
-    const bool small = s.small();
-    const auto tap = [shift](u16 x) { return shift >= 0 ? i32{x} << shift : i32{x} >> -shift; };
-    const Tables &known = tables();
-    Solver solver;
-    std::array<Bit, 84> near;
-    std::array<Bit, 256> far;
-    std::array<std::array<Mean, 64>, 2> scales;
-    for (auto &set : scales)
-        for (u32 b = 0; b < 64; ++b) {
-            const u32 q = b < 4 ? b : ((4u + (b & 3u)) << (b / 4 - 1));
-            set[b].value = static_cast<i32>(std::min(q * 256 / 10 + 16, 1u << 19));
+class Pass {
+  public:
+    Pass(const Shape &s, const Choices &choices, const Rules &rules, u16 *values, Sink &sink)
+        : s_(s), choices_(choices), rules_(rules), values_(values), sink_(sink), solver_(rules), flags_(s, rules),
+          window_(std::min<std::size_t>(s.channels, kWindow + 1)), shift_(s.shift()) {
+        for (auto &set : scales_)
+            for (std::size_t b = 0; b < 64; ++b) set[b].value = kTables.first[b];
+        if (window_ > 1) {
+            error_.resize(window_ * s.area());
+            if (s.small()) innovation_.resize(window_ * s.area());
         }
-    Row innovation(small && window > 1 ? window * area : 0);
-    std::vector<u8> error(window > 1 ? window * area : 0);  // quarter octaves of |e|
-    std::vector<i32> mean(window, 0), spread(window, 1);
-    std::array<Row, kMaxTaps> taps;
-    for (auto &row : taps) row.resize(width);
-    Row target(width);
-    std::vector<i32> base(width), context(width), above(width + 2, 0), here(width + 2, 0);
-    std::array<i32, 64> middle;
-    for (u32 b = 0; b < 64; ++b) middle[b] = static_cast<i32>(b < 4 ? b : ((9u + 2 * (b & 3u)) << (b / 4 - 1)) >> 1);
-    i64 global_mean = top / 2, global_error = 64;
-    const std::vector<u16> nothing(width, 0);
-    for (std::size_t c = 0; c < s.channels; ++c) {
-        u16 *map = values + c * area;
-        const int refs = choices.count[c];
-        const int per = small ? 1 : 5;
-        const int count = 4 + per * refs;
-        std::array<std::size_t, kMaxRefs> ref{};
-        for (int r = 0; r < refs; ++r)
-            ref[static_cast<std::size_t>(r)] = c - choices.distance[c * kMaxRefs + static_cast<std::size_t>(r)];
-        const std::size_t own = (c % window) * area;
-        solver.start(count);
-        i64 sum = 0, seen = 0, errors = 0;
-        std::fill(above.begin(), above.end(), static_cast<i32>(global_error));
-        for (std::size_t y = 0; y < s.height; ++y) {
-            u16 *row = map + y * width;
-            const u16 *north = y ? row - width : nullptr;
-            for (std::size_t first = 0; first < width; first += kBlock) {
-                const std::size_t last = std::min(width, first + kBlock), n = last - first;
-                const i32 centre = static_cast<i32>((sum + 4 * global_mean) / (seen + 4));
-                const i32 typical = static_cast<i32>((errors + 16 * global_error) / (seen + 16));
-                for (std::size_t x = first; x < last; ++x) {
-                    const i32 up = north ? tap(north[x]) - centre : 0;
-                    taps[1][x] = static_cast<std::int16_t>(up);
-                    taps[2][x] = static_cast<std::int16_t>(north && x ? tap(north[x - 1]) - centre : up);
-                    taps[3][x] = static_cast<std::int16_t>(north && x + 1 < width ? tap(north[x + 1]) - centre : up);
-                    context[x] = 2 * above[x + 1] + above[x] + above[x + 2] + 2 * typical;
-                    if (refs == 0) context[x] += 2 * typical;
-                }
-                for (int r = 0; r < refs; ++r) {
-                    const std::size_t from = ref[static_cast<std::size_t>(r)], ring = (from % window) * area;
-                    const auto slot = static_cast<std::size_t>(4 + per * r);
-                    if (small) {
-                        std::copy_n(innovation.begin() + static_cast<std::ptrdiff_t>(ring + y * width + first), n,
-                                    taps[slot].begin() + static_cast<std::ptrdiff_t>(first));
-                    } else {
-                        const u16 *at = values + from * area + y * width;
-                        const u16 *up = y ? at - width : at, *down = y + 1 < s.height ? at + width : at;
-                        const i32 m = mean[from % window];
-                        for (std::size_t x = first; x < last; ++x) {
-                            taps[slot][x] = static_cast<std::int16_t>(tap(at[x]) - m);
-                            taps[slot + 1][x] = static_cast<std::int16_t>(tap(at[x ? x - 1 : 0]) - m);
-                            taps[slot + 2][x] = static_cast<std::int16_t>(tap(up[x]) - m);
-                            taps[slot + 3][x] = static_cast<std::int16_t>(tap(at[x + 1 < width ? x + 1 : x]) - m);
-                            taps[slot + 4][x] = static_cast<std::int16_t>(tap(down[x]) - m);
-                        }
-                    }
-                    if (r > 1) continue;
-                    const i64 ratio = (i64{typical} << 8) / spread[from % window];
-                    const u8 *e = error.data() + ring + y * width;
-                    for (std::size_t x = first; x < last; ++x) {
-                        const i32 local = 2 * middle[e[x]] + middle[e[x ? x - 1 : 0]] + middle[e[x + 1 < width ? x + 1 : x]];
-                        const i64 scaled = (local * ratio) >> (refs == 1 ? 9 : 10);
-                        context[x] += static_cast<i32>(std::min<i64>(scaled, 8192));
-                    }
-                }
-                for (std::size_t x = first; x < last; ++x) base[x] = 0;
-                for (std::size_t i = 1; i < static_cast<std::size_t>(count); ++i) {
-                    const std::int16_t w = solver.weight[i];
-                    const std::int16_t *t = taps[i].data();
-                    for (std::size_t x = first; x < last; ++x) base[x] += i32{w} * i32{t[x]};
-                }
-                const i32 west_weight = solver.weight[0];
-                for (std::size_t x = first; x < last; ++x) {
-                    const i32 west = x ? tap(row[x - 1]) - centre : taps[1][x];
-                    taps[0][x] = static_cast<std::int16_t>(west);
-                    const i32 predicted = centre * 16 + ((base[x] + west_weight * west + 256) >> 9);
-                    Slot slot{std::clamp(predicted, -16 * top, 32 * top), 0, 0, false};
-                    const i32 west_error = here[x];
-                    const u32 q = static_cast<u32>(context[x] + 2 * (x ? west_error : above[1]));
-                    const auto bucket = static_cast<std::size_t>(std::min(63, quarter_octave(q)));
-                    i32 value = -1;
-                    if (choices.zeros) {
-                        const bool nz = north && north[x] == 0, wz = x ? row[x - 1] == 0 : nz;
-                        int at = wz + 2 * nz;
-                        at += 4 * ((north && x && north[x - 1] == 0) + (north && x + 1 < width && north[x + 1] == 0));
-                        int kind = 0;
-                        if (refs > 0) kind = 1 + (values[ref[0] * area + y * width + x] == 0);
-                        if (refs > 1) kind = 1 + 2 * kind + (values[ref[1] * area + y * width + x] == 0);
-                        Bit &a = near[static_cast<std::size_t>(at + 12 * kind)];
-                        const i32 m = std::max(slot.mean, -slot.mean);
-                        const int ratio = std::clamp(quarter_octave(static_cast<u32>(m)) - int(bucket) + 8, 0, 23);
-                        const int sign = slot.mean >= 0 ? 8 + ratio : 7 - std::min(7, ratio / 3);
-                        Bit &b = far[static_cast<std::size_t>(32 * (bucket / 8) + static_cast<std::size_t>(sign))];
-                        const i32 mixed = 5 * (known.stretch[static_cast<std::size_t>(a.p >> 4)] +
-                                               known.stretch[static_cast<std::size_t>(b.p >> 4)]) >> 3;
-                        const i32 p = known.squash[static_cast<std::size_t>(std::clamp(mixed, -4096, 4096) + 4096)];
-                        const bool zero = sink.zero(p, row[x]);
-                        a.update(zero);
-                        b.update(zero);
-                        if (zero) value = 0;
-                        slot.above = true;
-                    }
-                    Mean &scale = scales[slot.above ? 1 : 0][bucket];
-                    if (value < 0) {
-                        slot.scale = static_cast<u8>(eighth_octave(static_cast<u32>(scale.value)));
-                        slot.group = static_cast<u8>((slot.above ? 16 : 0) + bucket / 4);
-                        value = sink.symbol(slot, row[x]);
-                    }
-                    row[x] = static_cast<u16>(value);
-                    const i32 e = std::clamp(tap(row[x]) - ((slot.mean + 8) >> 4), 1 - top, top - 1);
-                    const i32 size = e < 0 ? -e : e;
-                    here[x + 1] = size;
-                    if (!slot.above || value > 0) scale.update(size);
-                    errors += size;
-                    sum += tap(row[x]);
-                    target[x] = static_cast<std::int16_t>(tap(row[x]) - centre);
-                    if (!error.empty()) error[own + y * width + x] = static_cast<u8>(quarter_octave(static_cast<u32>(size)));
-                    if (!innovation.empty()) innovation[own + y * width + x] = static_cast<std::int16_t>(e);
-                }
-                if (!sink.good()) return false;
-                seen += static_cast<i64>(n);
-                std::array<const std::int16_t *, kMaxTaps> from{};
-                for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) from[i] = taps[i].data() + first;
-                solver.add(from, target.data() + first, n);
-                solver.solve();
-            }
-            here[0] = here[1];
-            here[width + 1] = here[width];
-            std::swap(above, here);
-        }
-        solver.finish();
-        mean[c % window] = static_cast<i32>(sum / seen);
-        spread[c % window] = static_cast<i32>(errors / seen) + 1;
-        global_mean += (sum / seen - global_mean) >> 2;
-        global_error = (3 * global_error + errors / seen + 2) >> 2;
+        mean_.assign(window_, 0);
+        spread_.assign(window_, 1);
+        for (auto &row : taps_) row.resize(s.width);
+        target_.resize(s.width);
+        base_.resize(s.width);
+        context_.resize(s.width);
+        above_.resize(s.width + 2);
+        here_.resize(s.width + 2);
     }
-    return true;
-}
+
+    // False where the stream ends too early.
+    bool run() {
+        for (std::size_t c = 0; c < s_.channels; ++c) {
+            start(c);
+            for (std::size_t y = 0; y < s_.height; ++y) {
+                if (choices_.zeros) flags_.row(values_, refs_, channel_, y);
+                for (std::size_t first = 0; first < s_.width; first += kBlock)
+                    if (!block(y, first, std::min(s_.width, first + kBlock))) return false;
+                here_[0] = here_[1];
+                here_[s_.width + 1] = here_[s_.width];
+                std::swap(above_, here_);
+            }
+            finish();
+        }
+        return true;
+    }
+
+  private:
+    [[nodiscard]] i32 tap(u16 x) const { return shift_ >= 0 ? i32{x} << shift_ : i32{x} >> -shift_; }
+    [[nodiscard]] std::size_t ring(std::size_t c) const { return (c % window_) * s_.area(); }
+
+    void start(std::size_t c) {
+        channel_ = c;
+        refs_.clear();
+        for (std::size_t r = 0; r < choices_.count[c]; ++r) refs_.push_back(c - choices_.distance[c * kMaxRefs + r]);
+        count_ = 4 + (s_.small() ? 1 : 5) * static_cast<int>(refs_.size());
+        solver_.start(count_);
+        sum_ = seen_ = errors_ = 0;
+        std::fill(above_.begin(), above_.end(), static_cast<i32>(global_error_));
+        if (rules_.large || c == 0) biases_.fill({});
+        if (rules_.large) flags_.forget();
+    }
+
+    void finish() {
+        solver_.finish();
+        mean_[channel_ % window_] = static_cast<i32>(sum_ / seen_);
+        spread_[channel_ % window_] = static_cast<i32>(errors_ / seen_) + 1;
+        global_mean_ += (sum_ / seen_ - global_mean_) >> 2;
+        global_error_ = (3 * global_error_ + errors_ / seen_ + 2) >> 2;
+    }
+
+    bool block(std::size_t y, std::size_t first, std::size_t last) {
+        centre_ = static_cast<i32>((sum_ + 4 * global_mean_) / (seen_ + 4));
+        const i32 typical = static_cast<i32>((errors_ + 16 * global_error_) / (seen_ + 16));
+        spatial_taps(y, first, last);
+        const i32 shares = (rules_.mixed ? 1 : 2) + (refs_.empty() ? 2 : 0);
+        for (std::size_t x = first; x < last; ++x)
+            context_[x] = 2 * above_[x + 1] + above_[x] + above_[x + 2] + shares * typical;
+        for (std::size_t r = 0; r < refs_.size(); ++r) {
+            reference_taps(r, y, first, last);
+            if (r < 2) reference_errors(refs_[r], typical, y, first, last);
+        }
+        TapRows from{};
+        for (std::size_t i = 0; i < static_cast<std::size_t>(count_); ++i) from[i] = taps_[i].data() + first;
+        combine(from, solver_.weight.data(), count_, base_.data() + first, last - first);
+        if (choices_.zeros)
+            pixels<true>(y, first, last);
+        else
+            pixels<false>(y, first, last);
+        if (!sink_.good()) return false;
+        remember(y, first, last);
+        solver_.add(from, target_.data() + first, last - first);
+        solver_.solve();
+        return true;
+    }
+
+    void spatial_taps(std::size_t y, std::size_t first, std::size_t last) {
+        const u16 *north = y ? values_ + channel_ * s_.area() + (y - 1) * s_.width : nullptr;
+        for (std::size_t x = first; x < last; ++x) {
+            const i32 up = north ? tap(north[x]) - centre_ : 0;
+            taps_[1][x] = static_cast<std::int16_t>(up);
+            taps_[2][x] = static_cast<std::int16_t>(north && x ? tap(north[x - 1]) - centre_ : up);
+            taps_[3][x] = static_cast<std::int16_t>(north && x + 1 < s_.width ? tap(north[x + 1]) - centre_ : up);
+        }
+    }
+
+    void reference_taps(std::size_t r, std::size_t y, std::size_t first, std::size_t last) {
+        if (s_.small()) {
+            const std::int16_t *from = innovation_.data() + ring(refs_[r]) + y * s_.width;
+            std::copy(from + first, from + last, taps_[4 + r].data() + first);
+            return;
+        }
+        const std::size_t width = s_.width;
+        const u16 *at = values_ + refs_[r] * s_.area() + y * width;
+        const u16 *up = y ? at - width : at, *down = y + 1 < s_.height ? at + width : at;
+        const i32 m = mean_[refs_[r] % window_];
+        const auto fill = [&](std::size_t i, const u16 *row) {
+            std::int16_t *out = taps_[4 + 5 * r + i].data();
+            for (std::size_t x = first; x < last; ++x) out[x] = static_cast<std::int16_t>(tap(row[x]) - m);
+            return out;
+        };
+        const std::int16_t *middle = fill(0, at);
+        fill(2, up);
+        fill(4, down);
+        std::int16_t *west = taps_[5 + 5 * r].data(), *east = taps_[7 + 5 * r].data();
+        std::copy(middle + first, middle + last - 1, west + first + 1);
+        west[first] = static_cast<std::int16_t>(tap(at[first ? first - 1 : 0]) - m);
+        std::copy(middle + first + 1, middle + last, east + first);
+        east[last - 1] = static_cast<std::int16_t>(tap(at[last < width ? last : last - 1]) - m);
+    }
+
+    // A reference's errors tell how hard this place is.
+    void reference_errors(std::size_t ref, i32 typical, std::size_t y, std::size_t first, std::size_t last) {
+        const i64 ratio = (i64{typical} << 8) / spread_[ref % window_];
+        const u8 *e = error_.data() + ring(ref) + y * s_.width;
+        const auto size = [e](std::size_t x) { return kTables.middle[e[x]]; };
+        const int by = refs_.size() == 1 ? 9 : 10;
+        for (std::size_t x = first; x < last; ++x) {
+            const i32 local = 2 * size(x) + size(x ? x - 1 : 0) + size(x + 1 < s_.width ? x + 1 : x);
+            context_[x] += static_cast<i32>(std::min<i64>((local * ratio) >> by, 8192));
+        }
+    }
+
+    // All that needs the pixel to the left: one symbol after another.
+    template <bool zeros>
+    void pixels(std::size_t y, std::size_t first, std::size_t last) {
+        const i32 top = 1 << kTapBits, centre = centre_, west_weight = solver_.weight[0];
+        u16 *row = values_ + channel_ * s_.area() + y * s_.width;
+        std::int16_t *const wests = taps_[0].data();
+        const std::int16_t *norths = taps_[1].data(), *nw = taps_[2].data(), *ne = taps_[3].data();
+        const bool mixed = rules_.mixed, large = rules_.large;
+        const u16 last_value = static_cast<u16>(s_.levels - 1);
+        i32 error = first ? here_[first] : above_[1], before = first > 1 ? here_[first - 1] : error;
+        for (std::size_t x = first; x < last; ++x) {
+            const i32 west = x ? tap(row[x - 1]) - centre : norths[x];
+            wests[x] = static_cast<std::int16_t>(west);
+            const i32 predicted = centre * 16 + ((base_[x] + west_weight * west + 256) >> 9);
+            Slot slot{std::clamp(predicted, -16 * top, 32 * top), 0, last_value};
+            const u32 q = static_cast<u32>(context_[x] + 2 * error + (mixed ? before : 0));
+            const auto bucket = static_cast<std::size_t>(std::min(63, quarter_octave(q)));
+            Bias *bias = nullptr;
+            if (mixed) {
+                const i32 m = (slot.mean >> 4) - centre;
+                const int sides = (west > m) + 2 * (norths[x] > m) + 4 * (nw[x] > m) + 8 * (ne[x] > m);
+                bias = &biases_[static_cast<std::size_t>(sides) + 16 * (bucket / 4)];
+                slot.mean = std::clamp(slot.mean + (bias->value >> 8), -16 * top, 32 * top);
+            }
+            i32 value = -1;
+            if (zeros) {
+                if (flags_.zero(sink_, row, x, slot.mean, bucket)) value = 0;
+                slot.low = 1;
+            }
+            Mean &scale = scales_[zeros ? 1 : 0][bucket];
+            if (value < 0) {
+                slot.scale = static_cast<u8>(eighth_octave(static_cast<u32>(scale.value)));
+                slot.group = static_cast<u8>((zeros ? 16 : 0) + bucket / 4);
+                if (large) flags_.likeliest(sink_, row, x, y > 0, slot);
+                value = slot.low == slot.last ? slot.low : sink_.symbol(slot, row[x]);
+            }
+            row[x] = static_cast<u16>(value);
+            const i32 now = tap(row[x]), e = std::clamp(now - ((slot.mean + 8) >> 4), 1 - top, top - 1);
+            target_[x] = static_cast<std::int16_t>(e);
+            if (bias) bias->update(std::clamp(now * 16 - slot.mean, -16 * top, 16 * top));
+            before = x ? error : std::abs(e);
+            error = std::abs(e);
+            here_[x + 1] = error;
+            if (!zeros || value > 0) scale.update(error, rules_.scale_limit);
+        }
+    }
+
+    // Keeps a block's errors for later rows and channels. `target_` holds them, then what the weights had to give.
+    void remember(std::size_t y, std::size_t first, std::size_t last) {
+        const u16 *row = values_ + channel_ * s_.area() + y * s_.width;
+        const std::size_t at = ring(channel_) + y * s_.width;
+        i32 sum = 0, errors = 0;
+        for (std::size_t x = first; x < last; ++x) errors += here_[x + 1];
+        if (!error_.empty())
+            for (std::size_t x = first; x < last; ++x)
+                error_[at + x] = kTables.quarter[static_cast<std::size_t>(here_[x + 1])];
+        if (!innovation_.empty())
+            std::copy(target_.data() + first, target_.data() + last, innovation_.data() + at + first);
+        for (std::size_t x = first; x < last; ++x) {
+            sum += tap(row[x]);
+            target_[x] = static_cast<std::int16_t>(tap(row[x]) - centre_);
+        }
+        sum_ += sum;
+        errors_ += errors;
+        seen_ += static_cast<i64>(last - first);
+    }
+
+    const Shape &s_;
+    const Choices &choices_;
+    const Rules &rules_;
+    u16 *values_;
+    Sink &sink_;
+    Solver solver_;
+    Flags flags_;
+    std::size_t window_;
+    int shift_;
+    std::array<std::array<Mean, 64>, 2> scales_;
+    std::array<Bias, 256> biases_;
+    std::vector<u8> error_;             // quarter octaves of |e|, the last `window_` channels
+    Row innovation_;                    // e, likewise
+    std::vector<i32> mean_, spread_;    // of each of those channels
+    std::array<Row, kMaxTaps> taps_;
+    Row target_;
+    std::vector<i32> base_, context_, above_, here_;
+    i64 global_mean_ = (1 << kTapBits) / 2, global_error_ = 64;
+    // Of the channel and block in progress:
+    std::vector<std::size_t> refs_;
+    std::size_t channel_ = 0;
+    int count_ = 0;
+    i64 sum_ = 0, seen_ = 0, errors_ = 0;
+    i32 centre_ = 0;
+};
 
 }  // namespace featcodec::ctx

@@ -64,14 +64,17 @@ Tables make() {
         t.squash[4096 - i] = low;
         t.squash[4096 + i] = 65536 - low;
     }
+    for (u32 v = 0; v < 2048; ++v) t.quarter[v] = static_cast<u8>(quarter_octave(v));
+    for (u32 b = 0; b < 64; ++b) {
+        t.middle[b] = static_cast<i32>(b < 4 ? b : ((9u + 2 * (b & 3u)) << (b / 4 - 1)) >> 1);
+        const u32 low = b < 4 ? b : ((4u + (b & 3u)) << (b / 4 - 1));
+        t.first[b] = static_cast<i32>(std::min(low * 256 / 10 + 16, 1u << 19));
+    }
     return t;
 }
 
 }  // namespace
 
-const Tables &tables() {
-    static const Tables made = make();
-    return made;
-}
+const Tables kTables = make();
 
 }  // namespace featcodec::ctx

@@ -29,9 +29,12 @@ struct Tables {
     std::array<i32, 256> rate;                                 // 65536 / (n + 1.5)
     std::array<i32, 4096> stretch;                             // 256 log2(p / (1 - p)), p in 1/4096
     std::array<i32, 8193> squash;                              // its inverse, 16 bits, from -4096 to 4096
+    std::array<u8, 2048> quarter;                              // quarter octaves of absolute errors
+    std::array<i32, 64> middle;                                // the middle of a quarter octave
+    std::array<i32, 64> first;                                 // a quarter octave's first mean absolute error
 };
 
-const Tables &tables();
+extern const Tables kTables;
 
 inline int width_of(u64 v) { return static_cast<int>(std::bit_width(v)); }
 

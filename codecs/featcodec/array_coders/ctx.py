@@ -14,7 +14,8 @@ from featcodec.contract import Array, ArrayCoder, Buffer, Profile
 from featcodec.dtypes import ALL, FLOATS
 from featcodec.errors import PayloadError
 
-_RAW, _CONSTANT, _MODEL = range(3)
+_RAW, _CONSTANT = 0, 1
+_MODELS = 2, 3  # encoders write 3; 2 is an older model
 _MOST = 1 << 16  # levels, and columns of a map: they bound what a decoder allocates
 
 
@@ -42,7 +43,7 @@ class Ctx(ArrayCoder):
         differences = np.subtract(plain, low, dtype=plain.dtype).view(f"<u{plain.dtype.itemsize}")
         values = differences.astype(np.uint16).reshape(view(symbols.shape))
         stream: bytes = (ctx_reference.encode if kernels is None else kernels.ctx_encode)(values, levels)
-        coded = bytes((_MODEL,)) + start + (levels - 1).to_bytes(2, "little") + stream
+        coded = bytes((ctx_reference.MODE,)) + start + (levels - 1).to_bytes(2, "little") + stream
         return coded if len(coded) < len(raw) else raw
 
     def decode(self, data: memoryview, shape: tuple[int, ...], dtype: np.dtype[Any], profile: Profile | None) -> Array:
@@ -55,7 +56,7 @@ class Ctx(ArrayCoder):
             return np.frombuffer(body, dtype).reshape(shape)
         if mode == _CONSTANT and len(body) == size:
             return np.full(shape, np.frombuffer(body, plain)[0]).view(dtype)
-        if mode != _MODEL or len(body) < size + 2:
+        if mode not in _MODELS or len(body) < size + 2:
             raise PayloadError(f"ctx: mode {mode} with {len(body)} bytes is nothing an encoder writes")
         low = np.frombuffer(body[:size], plain)[0]
         levels = int.from_bytes(body[size : size + 2], "little") + 1
@@ -63,16 +64,16 @@ class Ctx(ArrayCoder):
         if levels < 2 or view(shape)[2] > _MOST or int(low) + levels - 1 > highest:
             raise PayloadError(f"ctx: {levels} values from {low} up do not fit {dtype} or the map")
         values = np.empty(view(shape), np.uint16)
-        _decode(body[size + 2 :], levels, values)
+        _decode(body[size + 2 :], levels, values, mode)
         symbols = values.astype(plain)
         symbols += low
         return symbols.reshape(shape).view(dtype)
 
 
-def _decode(stream: memoryview, levels: int, values: Array) -> None:
+def _decode(stream: memoryview, levels: int, values: Array, mode: int) -> None:
     if kernels is None:
-        ctx_reference.decode(bytes(stream), levels, values)
-    elif not kernels.ctx_decode(np.frombuffer(stream, np.uint8), levels, values):
+        ctx_reference.decode(bytes(stream), levels, values, mode)
+    elif not kernels.ctx_decode(np.frombuffer(stream, np.uint8), levels, values, mode):
         raise PayloadError("ctx: the stream does not decode to as many symbols as the header says")
 
 

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
+from featcodec.array_coders.ctx_adaptive import Mean
+from featcodec.array_coders.ctx_distribution import Slot
+from featcodec.array_coders.ctx_flags import Flags, Sink
 from featcodec.array_coders.ctx_solver import Solver
-from featcodec.array_coders.ctx_tables import (
-    CDF,
-    FIRST,
-    HALF,
-    INV,
-    MIDDLE,
-    PROB_BITS,
-    RATE,
-    SCALES,
-    SQUASH,
-    STRETCH,
-    TOTAL,
-    eighth_octave,
-    quarter_octave,
-)
+from featcodec.array_coders.ctx_tables import FIRST, MIDDLE, eighth_octave, quarter_octave
 from featcodec.contract import Array
 
 TAP_BITS, BLOCK, SMALL, WINDOW, MAX_REFS = 11, 256, 1024, 128, 7
@@ -65,170 +53,148 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Slot:
-    """What a symbol is coded with: mean (1/16 tap), scale (eighths of an octave), group, known not to be 0."""
+class Rules:
+    """Where the model of mode 3 differs from that of mode 2."""
 
-    mean: int
-    scale: int
-    group: int
-    above: bool
+    mixed: bool  # biases, three mixed zero contexts, the error of WW in the scale
+    large: bool  # also flags for the likeliest value; channels do not share what they learn of biases and flags
+    ridges: tuple[int, int]  # pixels that the prior weights are worth: spatial taps, references
+    scale_limit: int
 
-
-class Sink(Protocol):
-    """Codes one symbol, either way; the value is read by encoders only."""
-
-    def zero(self, p: int, value: int) -> bool: ...
-    def symbol(self, slot: Slot, value: int) -> int: ...
-
-
-class Distribution:
-    """Cumulative frequencies of one symbol's values, total 2^20."""
-
-    def __init__(self, slot: Slot, choice: int, levels: int, shift: int) -> None:
-        self._cdf, self._mean = CDF[choice & 3], slot.mean
-        self.low, self.high, self._shift = int(slot.above), levels, shift
-        self._inv = INV[max(0, min(SCALES - 1, slot.scale + (choice >> 2) - 4))]
-        self._base = self._at(1) if slot.above else 0
-        rest = TOTAL - self._base
-        self._spread = ((TOTAL - (levels - self.low)) << PROB_BITS) // rest if rest > 0 else 0
-
-    def _at(self, x: int) -> int:
-        up = self._shift + 3
-        edge = (2 * x - 1) << up if up >= 0 else (2 * x - 1) >> -up
-        z = max(-256 * HALF, min(256 * HALF - 1, ((edge - self._mean) * self._inv) >> 16)) + 256 * HALF
-        low = self._cdf[z >> 8]
-        return low + (((self._cdf[(z >> 8) + 1] - low) * (z & 255)) >> 8)
-
-    def below(self, x: int) -> int:
-        """Frequency of all values below x."""
-        if x <= self.low:
-            return 0
-        if x >= self.high:
-            return TOTAL
-        return (((self._at(x) - self._base) * self._spread) >> PROB_BITS) + (x - self.low)
-
-    def find(self, slot: int) -> int:
-        """The value whose interval holds `slot`."""
-        low, high = self.low, self.high
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.below(middle) <= slot:
-                low = middle
-            else:
-                high = middle
-        return low
+    @classmethod
+    def of(cls, s: Shape, mode: int) -> Rules:
+        """The rules of mode 2 or 3."""
+        if mode == 2:
+            return cls(False, False, (10, 10), 200)
+        return cls(True, not s.small, (150, 25) if s.small else (10, 20), 100)
 
 
-def _moved(state: list[int], target: int, most: int) -> None:
-    state[0] += ((target - state[0]) * RATE[state[1]]) >> 16
-    state[1] += state[1] < most
-
-
-def run(s: Shape, choices: Choices, values: Array, sink: Sink) -> None:
+def run(s: Shape, choices: Choices, values: Array, sink: Sink, mode: int) -> None:
     """Code all of `values` (uint16, channels x rows x columns), which a decoder's sink fills."""
-    width, height, shift = s.width, s.height, s.shift
+    model = _Pass(s, choices, values, sink, Rules.of(s, mode))
+    for c in range(s.channels):
+        model.channel(c)
 
-    def tap(x: Array) -> Array:
-        wide = x.astype(np.int64)
+
+class _Pass:
+    def __init__(self, s: Shape, choices: Choices, values: Array, sink: Sink, rules: Rules) -> None:
+        self._s, self._choices, self._values, self._sink, self._rules = s, choices, values, sink, rules
+        self._solver = Solver(*rules.ridges)
+        self._flags = Flags(rules.mixed, rules.large, s.shift)
+        self._scales = [[Mean(first, 6, rules.scale_limit) for first in FIRST] for _ in range(2)]
+        self._error = np.zeros(values.shape, np.int64)
+        self._innovation = np.zeros(values.shape, np.int64)
+        self._mean, self._spread = [0] * s.channels, [1] * s.channels
+        self._middle = np.array(MIDDLE, np.int64)
+        self._global_mean, self._global_error = _TOP // 2, 64
+        columns = np.arange(s.width)
+        self._left, self._right = np.maximum(columns - 1, 0), np.minimum(columns + 1, s.width - 1)
+
+    def _tap(self, x: Array) -> Array:
+        wide, shift = x.astype(np.int64), self._s.shift
         return wide << shift if shift >= 0 else wide >> -shift
 
-    def one(x: int) -> int:
-        return x << shift if shift >= 0 else x >> -shift
+    def _one(self, x: int) -> int:
+        return x << self._s.shift if self._s.shift >= 0 else x >> -self._s.shift
 
-    solver = Solver()
-    near = [[32768, 2] for _ in range(84)]
-    far = [[32768, 2] for _ in range(256)]
-    scales = [[[first, 6] for first in FIRST] for _ in range(2)]
-    error = np.zeros(values.shape, np.int64)
-    innovation = np.zeros(values.shape, np.int64)
-    mean, spread = [0] * s.channels, [1] * s.channels
-    middle = np.array(MIDDLE, np.int64)
-    global_mean, global_error = _TOP // 2, 64
-    columns = np.arange(width)
-    left, right = np.maximum(columns - 1, 0), np.minimum(columns + 1, width - 1)
-    for c in range(s.channels):
-        refs = [c - distance for distance in choices.refs[c]]
-        per = 1 if s.small else 5
-        taps = np.zeros((4 + per * len(refs), width), np.int64)
-        solver.start(len(taps))
-        total = seen = errors = 0
-        above = [global_error] * width
-        for y in range(height):
-            row = values[c, y]
-            xs = [int(v) for v in row]
-            north = values[c, y - 1] if y else None
-            ns = [int(v) for v in north] if north is not None else [1] * width
-            here = [0] * width
-            for first in range(0, width, BLOCK):
-                last = min(width, first + BLOCK)
-                part = slice(first, last)
-                centre = (total + 4 * global_mean) // (seen + 4)
-                typical = (errors + 16 * global_error) // (seen + 16)
-                if north is not None:
-                    up = tap(north) - centre
-                    taps[1], taps[2], taps[3] = up, up[left], up[right]
-                context = np.zeros(width, np.int64)
-                wide = np.array([above[0], *above, above[-1]], np.int64)
-                context += 2 * wide[1:-1] + wide[:-2] + wide[2:] + (2 if refs else 4) * typical
-                for r, ref in enumerate(refs):
-                    at = 4 + per * r
-                    if s.small:
-                        taps[at] = innovation[ref, y]
-                    else:
-                        middle_row = tap(values[ref, y]) - mean[ref]
-                        taps[at], taps[at + 1] = middle_row, middle_row[left]
-                        taps[at + 2] = tap(values[ref, max(y - 1, 0)]) - mean[ref]
-                        taps[at + 3] = middle_row[right]
-                        taps[at + 4] = tap(values[ref, min(y + 1, height - 1)]) - mean[ref]
-                    if r > 1:
-                        continue
-                    e = middle[error[ref, y]]
-                    local = (2 * e + e[left] + e[right]) * ((typical << 8) // spread[ref])
-                    context += np.minimum(local >> (9 if len(refs) == 1 else 10), 8192)
-                weights = np.array(solver.weight[1:], np.int64)
-                base: list[int] = (weights @ taps[1:]).tolist()
-                contexts: list[int] = context.tolist()
-                for x in range(first, last):
-                    west = one(xs[x - 1]) - centre if x else int(taps[1, 0])
-                    taps[0, x] = west
-                    predicted = centre * 16 + ((base[x] + solver.weight[0] * west + 256) >> 9)
-                    predicted = max(-16 * _TOP, min(32 * _TOP, predicted))
-                    bucket = min(63, quarter_octave(contexts[x] + 2 * (here[x - 1] if x else above[0])))
-                    value = -1
-                    if choices.zeros:
-                        nz = ns[x] == 0
-                        at = (xs[x - 1] == 0 if x else nz) + 2 * nz
-                        at += 4 * ((x > 0 and ns[x - 1] == 0) + (x + 1 < width and ns[x + 1] == 0))
-                        kind = 1 + int(values[refs[0], y, x] == 0) if refs else 0
-                        if len(refs) > 1:
-                            kind = 1 + 2 * kind + int(values[refs[1], y, x] == 0)
-                        a = near[at + 12 * kind]
-                        ratio = max(0, min(23, quarter_octave(abs(predicted)) - bucket + 8))
-                        b = far[32 * (bucket // 8) + (8 + ratio if predicted >= 0 else 7 - min(7, ratio // 3))]
-                        mixed = (5 * (STRETCH[a[0] >> 4] + STRETCH[b[0] >> 4])) >> 3
-                        zero = sink.zero(SQUASH[max(-4096, min(4096, mixed)) + 4096], xs[x])
-                        _moved(a, 65535 if zero else 0, 90)
-                        _moved(b, 65535 if zero else 0, 90)
-                        value = 0 if zero else -1
-                    scale = scales[choices.zeros][bucket]
-                    if value < 0:
-                        group = (16 if choices.zeros else 0) + bucket // 4
-                        value = sink.symbol(Slot(predicted, eighth_octave(scale[0]), group, choices.zeros), xs[x])
-                    xs[x] = value
-                    e_x = max(1 - _TOP, min(_TOP - 1, one(value) - ((predicted + 8) >> 4)))
-                    here[x] = abs(e_x)
-                    if not choices.zeros or value > 0:
-                        _moved(scale, abs(e_x) << 8, 200)
-                    errors += abs(e_x)
-                    total += one(value)
-                    innovation[c, y, x] = e_x
-                    error[c, y, x] = quarter_octave(abs(e_x))
-                row[part] = xs[part]
-                seen += last - first
-                solver.add(taps[:, part], tap(row[part]) - centre)
-                solver.solve()
-            above = here
-        solver.finish()
-        mean[c], spread[c] = total // seen, errors // seen + 1
-        global_mean += (total // seen - global_mean) >> 2
-        global_error = (3 * global_error + errors // seen + 2) >> 2
+    def channel(self, c: int) -> None:
+        """Code a channel, and keep what later ones need of it."""
+        s = self._s
+        self._c, self._refs = c, [c - distance for distance in self._choices.refs[c]]
+        self._taps = np.zeros((4 + (1 if s.small else 5) * len(self._refs), s.width), np.int64)
+        self._solver.start(len(self._taps))
+        self._sum = self._seen = self._errors = 0
+        self._above = [self._global_error] * s.width
+        if self._rules.large or c == 0:
+            self._biases = [Mean(0, 10, 200) for _ in range(256)]
+        if self._rules.large:
+            self._flags.forget()
+        for y in range(s.height):
+            self._flags.row(self._values, self._refs, c, y)
+            self._here = [0] * s.width
+            for first in range(0, s.width, BLOCK):
+                self._block(y, first, min(s.width, first + BLOCK))
+            self._above = self._here
+        self._solver.finish()
+        self._mean[c], self._spread[c] = self._sum // self._seen, self._errors // self._seen + 1
+        self._global_mean += (self._mean[c] - self._global_mean) >> 2
+        self._global_error = (3 * self._global_error + self._errors // self._seen + 2) >> 2
+
+    def _block(self, y: int, first: int, last: int) -> None:
+        part = slice(first, last)
+        self._centre = (self._sum + 4 * self._global_mean) // (self._seen + 4)
+        context = self._prepare(y)
+        base = np.array(self._solver.weight[1:], np.int64) @ self._taps[1:]
+        row = self._values[self._c, y]
+        xs = [int(v) for v in row]
+        self._pixels(y, range(first, last), xs, base.tolist(), context.tolist())
+        row[part] = xs[part]
+        taps = self._tap(row[part])
+        self._sum += int(taps.sum())
+        self._errors += sum(self._here[part])
+        self._seen += last - first
+        self._solver.add(self._taps[:, part], taps - self._centre)
+        self._solver.solve()
+
+    def _prepare(self, y: int) -> Array:
+        """Fill all taps but W; the scale context of a row."""
+        s, c = self._s, self._c
+        typical = (self._errors + 16 * self._global_error) // (self._seen + 16)
+        if y:
+            up = self._tap(self._values[c, y - 1]) - self._centre
+            self._taps[1], self._taps[2], self._taps[3] = up, up[self._left], up[self._right]
+        wide = np.array([self._above[0], *self._above, self._above[-1]], np.int64)
+        shares = (1 if self._rules.mixed else 2) + (0 if self._refs else 2)
+        context: Array = 2 * wide[1:-1] + wide[:-2] + wide[2:] + shares * typical
+        for r, ref in enumerate(self._refs):
+            if s.small:
+                self._taps[4 + r] = self._innovation[ref, y]
+            else:
+                row, up, down = (self._values[ref, max(0, min(s.height - 1, at))] for at in (y, y - 1, y + 1))
+                rows = (row, row[self._left], up, row[self._right], down)
+                self._taps[4 + 5 * r : 9 + 5 * r] = [self._tap(v) - self._mean[ref] for v in rows]
+            if r < 2:
+                e = self._middle[self._error[ref, y]]
+                local = (2 * e + e[self._left] + e[self._right]) * ((typical << 8) // self._spread[ref])
+                context += np.minimum(local >> (9 if len(self._refs) == 1 else 10), 8192)
+        return context
+
+    def _pixels(self, y: int, columns: range, xs: list[int], base: list[int], context: list[int]) -> None:
+        """All that needs the pixel to the left: one symbol after another."""
+        rules, zeros, here, centre = self._rules, self._choices.zeros, self._here, self._centre
+        ns = [int(v) for v in self._values[self._c, y - 1]] if y else None
+        for x in columns:
+            west = self._one(xs[x - 1]) - centre if x else int(self._taps[1, 0])
+            self._taps[0, x] = west
+            m = _clamped(centre * 16 + ((base[x] + self._solver.weight[0] * west + 256) >> 9))
+            error = here[x - 1] if x else self._above[0]
+            before = here[x - 2] if x > 1 else error
+            bucket = min(63, quarter_octave(context[x] + 2 * error + (before if rules.mixed else 0)))
+            if rules.mixed:
+                sides = sum(1 << i for i in range(4) if self._taps[i, x] > (m >> 4) - centre)
+                bias = self._biases[sides + 16 * (bucket // 4)]
+                m = _clamped(m + (bias.value >> 8))
+            value = self._value(m, bucket, xs, ns, x)
+            xs[x] = value
+            e = max(1 - _TOP, min(_TOP - 1, self._one(value) - ((m + 8) >> 4)))
+            if rules.mixed:
+                bias.update(max(-16 * _TOP, min(16 * _TOP, self._one(value) * 16 - m)) << 8)
+            here[x] = abs(e)
+            if not zeros or value > 0:
+                self._scales[zeros][bucket].update(abs(e) << 8)
+            self._innovation[self._c, y, x] = e
+            self._error[self._c, y, x] = quarter_octave(abs(e))
+
+    def _value(self, m: int, bucket: int, xs: list[int], ns: list[int] | None, x: int) -> int:
+        zeros = self._choices.zeros
+        if zeros and self._flags.zero(self._sink, xs, x, m, bucket):
+            return 0
+        scale = eighth_octave(self._scales[zeros][bucket].value)
+        slot = Slot(m, int(zeros), self._s.levels - 1, scale, (16 if zeros else 0) + bucket // 4)
+        if self._rules.large:
+            slot = self._flags.likeliest(self._sink, xs, ns, x, slot)
+        return slot.low if slot.low == slot.last else self._sink.symbol(slot, xs[x])
+
+
+def _clamped(mean: int) -> int:
+    return max(-16 * _TOP, min(32 * _TOP, mean))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from featcodec.array_coders.ctx_model import WINDOW, Choices, Distribution, Shape, Slot, run
+from featcodec.array_coders.ctx_distribution import Distribution, Slot
+from featcodec.array_coders.ctx_model import WINDOW, Choices, Shape, run
 from featcodec.array_coders.ctx_refs import choose_references
 from featcodec.array_coders.ctx_tables import PROB_BITS, TOTAL, log2_q8
 from featcodec.contract import Array
 from featcodec.errors import PayloadError
 
+MODE = 3  # what encoders write
 _STATE = 1 << 31
 _UNUSED = 255
 _SAMPLES = 256
@@ -87,14 +89,14 @@ def _read_choices(s: Shape, source: _BitReader) -> Choices:
 
 
 class _Collector:
-    """Keeps what an encoder has to code: the probability of a zero or the slot, and the value."""
+    """Keeps what an encoder has to code: a flag's probability or a symbol's slot, and the value."""
 
     def __init__(self) -> None:
         self.records: list[tuple[int | Slot, int]] = []
 
-    def zero(self, p: int, value: int) -> bool:
+    def flag(self, p: int, value: bool) -> bool:
         self.records.append((p, value))
-        return value == 0
+        return value
 
     def symbol(self, slot: Slot, value: int) -> int:
         self.records.append((slot, value))
@@ -130,7 +132,7 @@ def encode(values: Array, levels: int) -> bytes:
     s = _shape(values, levels)
     choices = Choices(zeros=8 * int((values == 0).sum()) >= values.size, refs=choose_references(s, values))
     collected = _Collector()
-    run(s, choices, values.copy(), collected)
+    run(s, choices, values.copy(), collected, MODE)
     choices.shapes = _choose_shapes(s, collected.records)
     out = _BitWriter()
     _write_choices(s, choices, out)
@@ -140,7 +142,7 @@ def encode(values: Array, levels: int) -> bytes:
             d = Distribution(what, choices.shapes[what.group], levels, s.shift)
             start, end = d.below(value), d.below(value + 1)
         else:
-            start, end = (0, what << 4) if value == 0 else (what << 4, TOTAL)
+            start, end = (0, what << 4) if value else (what << 4, TOTAL)
         size = end - start
         if state >= size << (63 - PROB_BITS):
             words.append(state & 0xFFFFFFFF)
@@ -165,7 +167,7 @@ class _Decoder:
             self._state = self._state << 32 | int.from_bytes(word, "little")
             self._at += 4
 
-    def zero(self, p: int, value: int) -> bool:
+    def flag(self, p: int, value: bool) -> bool:
         found = (self._state & (TOTAL - 1)) < p << 4
         self._take(*((0, p << 4) if found else (p << 4, TOTAL)))
         return found
@@ -182,11 +184,11 @@ class _Decoder:
             raise PayloadError("ctx: the stream does not end where its symbols do")
 
 
-def decode(data: bytes, levels: int, values: Array) -> None:
-    """Fill uint16 `values` (channels, rows, columns). Raises PayloadError."""
+def decode(data: bytes, levels: int, values: Array, mode: int) -> None:
+    """Fill uint16 `values` (channels, rows, columns) from a stream of mode 2 or 3. Raises PayloadError."""
     s = _shape(values, levels)
     source = _BitReader(data)
     choices = _read_choices(s, source)
     decoder = _Decoder(s, choices, data[(source.used + 7) // 8 :])
-    run(s, choices, values, decoder)
+    run(s, choices, values, decoder, mode)
     decoder.finish()

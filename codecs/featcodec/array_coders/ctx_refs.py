@@ -37,7 +37,7 @@ def choose_references(s: Shape, values: Array) -> list[list[int]]:
         others = c - np.arange(1, min(c, WINDOW) + 1)
         r, own = products[c, others], products[others, others]
         v, left = own.copy(), float(products[c, c])
-        bits = (5.0 if s.small else 16.0) + len(others).bit_length()
+        bits = (6.0 if s.small else 16.0) + len(others).bit_length()
         rows: list[tuple[Array, float]] = []
         while len(rows) < s.max_refs:
             usable = v > 0.001 * own

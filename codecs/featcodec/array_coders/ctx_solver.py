@@ -7,7 +7,6 @@ import numpy as np
 from featcodec.contract import Array
 
 MAX_TAPS = 19
-_RIDGE = 10  # pixels that the prior is worth
 
 
 def _rounded(v: int, shift: int) -> int:
@@ -21,7 +20,8 @@ def _bounded(v: int, bits: int) -> int:
 class Solver:
     """Weights of one channel after another, each pulled toward those of the channels before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, ridge: int, reference_ridge: int) -> None:
+        self._ridges = [ridge] * 4 + [reference_ridge] * (MAX_TAPS - 4)  # pixels that the prior is worth
         self.weight: list[int] = []
         self._prior = [4096, 4096, -2048, 1024] + [0] * (MAX_TAPS - 4)
 
@@ -51,7 +51,7 @@ class Solver:
         y, inverse, size = [0] * n, [0] * n, [0] * n
         for j in range(n):
             own = _rounded(a[j][j], shift)
-            ridge = own * _RIDGE // self._count + floor
+            ridge = own * self._ridges[j] // self._count + floor
             right = _rounded(b[j], shift) + _rounded(ridge * self._prior[j], 13)
             for k in range(j):
                 total = _rounded(a[j][k], shift) - sum(_rounded(v[j][m] * low[k][m], 20) for m in range(k))

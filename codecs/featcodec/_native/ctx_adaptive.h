@@ -1,0 +1,70 @@
+// What the coder `ctx` adapts from symbol to symbol. docs/ctx.md describes it.
+#pragma once
+
+#include <algorithm>
+
+#include "ctx_tables.h"
+
+namespace featcodec::ctx {
+
+// One step of a mean of `n` values toward another.
+inline i32 moved(i32 value, i32 target, i32 n) {
+    const i64 rate = kTables.rate[static_cast<std::size_t>(n)];
+    return value + static_cast<i32>(((target - value) * rate) >> 16);
+}
+
+struct Bit {
+    i32 p = 32768;  // of a one, 16 bits
+    i32 n = 2;
+    void update(bool one) {
+        p = moved(p, one ? 65535 : 0, n);
+        n += n < 90;
+    }
+    [[nodiscard]] i32 stretched() const { return kTables.stretch[static_cast<std::size_t>(p >> 4)]; }
+};
+
+struct Mean {
+    i32 value = 0;  // mean absolute error in 1/256 tap units
+    i32 n = 6;
+    void update(i32 error, i32 limit) {
+        value = moved(value, error << 8, n);
+        n += n < limit;
+    }
+};
+
+struct Bias {
+    i32 value = 0;  // 1/4096 tap
+    i32 n = 10;
+    void update(i32 error) {
+        value = moved(value, error << 8, n);
+        n += n < 200;
+    }
+};
+
+inline i32 squashed(i32 i) { return kTables.squash[static_cast<std::size_t>(std::clamp(i, -4096, 4096) + 4096)]; }
+
+// Logistic mixing of three probabilities, with learned weights (Q16).
+class Mixer {
+  public:
+    using Inputs = std::array<i32, 3>;  // stretched
+    [[nodiscard]] i32 mix(const Inputs &in) const {
+        return squashed((weight_[0] * in[0] + weight_[1] * in[1] + weight_[2] * in[2]) >> 16);
+    }
+    void update(const Inputs &in, i32 p, bool one) {
+        const i32 error = (one ? 65535 : 0) - p;
+        for (std::size_t i = 0; i < 3; ++i)
+            weight_[i] = std::clamp(weight_[i] + ((in[i] * error + 32768) >> 16), -kMost, kMost);
+    }
+
+  private:
+    static constexpr i32 kMost = 131072;  // so that a mixture fits 32 bits
+    Inputs weight_{27307, 27307, 27307};
+};
+
+// A flag that three contexts tell the probability of.
+inline i32 mixed(const Mixer &mixer, const std::array<Bit *, 3> &bits, Mixer::Inputs &in) {
+    for (std::size_t i = 0; i < 3; ++i) in[i] = bits[i]->stretched();
+    return mixer.mix(in);
+}
+
+}  // namespace featcodec::ctx
