@@ -172,7 +172,8 @@ std::vector<u8> encode_all(const Shape &s, const u16 *values) {
     for (auto item = collected.items.rbegin(); item != collected.items.rend(); ++item) {
         if (*item != Collector::symbol_next) {
             const u32 p = *item >> 1 << 4;
-            *item & 1u ? put(0, p) : put(p, static_cast<u32>(kTotal) - p);
+            const bool value = *item & 1u;
+            put(value ? 0 : p, value ? p : static_cast<u32>(kTotal) - p);
             continue;
         }
         const Distribution d(one->slot, choices.shapes[one->slot.group], s.levels, s.shift());
@@ -210,7 +211,7 @@ struct Decoder {
     bool flag(i32 p16, bool) {
         const u32 p = static_cast<u32>(p16) << 4;
         const bool one = (state & (kTotal - 1)) < p;
-        one ? take(0, p) : take(p, static_cast<u32>(kTotal) - p);
+        take(one ? 0 : p, one ? p : static_cast<u32>(kTotal) - p);
         return one;
     }
     i32 symbol(const Slot &slot, u16) {

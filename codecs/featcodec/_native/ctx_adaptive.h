@@ -14,11 +14,12 @@ inline i32 moved(i32 value, i32 target, i32 n) {
 }
 
 struct Bit {
-    i32 p = 32768;  // of a one, 16 bits
-    i32 n = 2;
+    u16 p = 32768;  // of a 1
+    u16 n = 2;
     void update(bool one) {
-        p = moved(p, one ? 65535 : 0, n);
-        n += n < 90;
+        const i32 away = (one ? 65535 : 0) - p;  // from count 2 on, its product with the rate fits 32 bits
+        p = static_cast<u16>(p + ((away * kTables.rate[n]) >> 16));
+        n = static_cast<u16>(n + (n < 90));
     }
     [[nodiscard]] i32 stretched() const { return kTables.stretch[static_cast<std::size_t>(p >> 4)]; }
 };

@@ -57,12 +57,12 @@ Tables make() {
         t.inv[static_cast<std::size_t>(i)] = ((i64{1} << 37) / 3 + (twice >> 1)) / twice / 2;
     }
     for (int n = 0; n < 256; ++n) t.rate[static_cast<std::size_t>(n)] = 131072 / (2 * n + 3);
-    for (u32 p = 0; p < 4096; ++p) t.stretch[p] = log2_q8(2 * p + 1) - log2_q8(8191 - 2 * p);
+    for (u32 p = 0; p < 4096; ++p) t.stretch[p] = static_cast<std::int16_t>(log2_q8(2 * p + 1) - log2_q8(8191 - 2 * p));
     for (u64 i = 0; i <= 4096; ++i) {
         const u64 e = exp2_minus(i << 8);
         const i32 low = std::max(16, static_cast<i32>((e << 16) / ((u64{1} << 32) + e)));
-        t.squash[4096 - i] = low;
-        t.squash[4096 + i] = 65536 - low;
+        t.squash[4096 - i] = static_cast<u16>(low);
+        t.squash[4096 + i] = static_cast<u16>(65536 - low);
     }
     for (u32 v = 0; v < 2048; ++v) t.quarter[v] = static_cast<u8>(quarter_octave(v));
     for (u32 b = 0; b < 64; ++b) {

@@ -27,8 +27,8 @@ struct Tables {
     std::array<i64, kScales> inv;                              // steps per 1/16 unit, Q24
     std::array<i32, kScales> width;                            // the scale itself, in 1/512 units
     std::array<i32, 256> rate;                                 // 65536 / (n + 1.5)
-    std::array<i32, 4096> stretch;                             // 256 log2(p / (1 - p)), p in 1/4096
-    std::array<i32, 8193> squash;                              // its inverse, 16 bits, from -4096 to 4096
+    std::array<std::int16_t, 4096> stretch;                    // 256 log2(p / (1 - p)), p in 1/4096
+    std::array<u16, 8193> squash;                              // its inverse, 16 bits, from -4096 to 4096
     std::array<u8, 2048> quarter;                              // quarter octaves of absolute errors
     std::array<i32, 64> middle;                                // the middle of a quarter octave
     std::array<i32, 64> first;                                 // a quarter octave's first mean absolute error
