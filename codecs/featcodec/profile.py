@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from featcodec import profile_file
+from featcodec._native import kernels
 from featcodec.contract import Array
 from featcodec.errors import InputError, ProfileError
 from featcodec.profile_checks import DTYPES, NAMES, check, inverse
@@ -61,28 +63,33 @@ class TransformProfile:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_steps", StepCache(self))
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the features."""
         channels, height, width = self.geometry[:3].tolist()
         return channels, height, width
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[int, int]:
         """(h, w) of a block, in pixels."""
         height, width = self.geometry[3:].tolist()
         return height, width
 
-    @property
+    @cached_property
     def symbols_shape(self) -> tuple[int, int, int]:
         """(B, P, C): blocks, frequencies, components."""
         channels, height, width, rows, columns = self.geometry.tolist()
         return (height // rows) * (width // columns), rows * columns, channels
 
-    @property
+    @cached_property
     def contexts(self) -> ContextLayout:
         """Which rows each row's tables depend on."""
-        return self._steps.layout
+        return ContextLayout(self.shape[1:], self.blocks, self.frequencies, self.context_offsets)
+
+    @cached_property
+    def kernel(self) -> Any:
+        """The native form of `tables`."""
+        return kernels.ProfileTables(self.tables)
 
     def at(self, step: float) -> ProfileAtStep:
         """What depends on the step too; kept for the steps used last."""

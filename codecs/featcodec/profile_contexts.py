@@ -87,6 +87,12 @@ class Contexts:
         """uint8 (N, P, C): tables where every referred symbol is 0."""
         return self._tables(np.array(self.alpha), self.bias)
 
+    def logarithms(self) -> Array:
+        """int32 (2048,): beta times log16, by bit length - 1 and the six bits that follow."""
+        whole = 16 * np.arange(32)[:, None]
+        scaled: Array = (self.beta * (whole + _log16_fractions())).astype(np.int32)
+        return scaled.reshape(-1)
+
     def tables_of(self, symbols: Array) -> Array:
         """uint8 (B, P, C)."""
         blocks, rows, components = symbols.shape

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featcodec._native import kernels
 from featcodec.contract import Array
-from featcodec.profile_contexts import ContextLayout, Contexts
+from featcodec.profile_contexts import Contexts
 
 if TYPE_CHECKING:
     from featcodec.profile import TransformProfile
@@ -29,6 +30,8 @@ class ProfileAtStep:
 
     def __init__(self, profile: TransformProfile, step: float) -> None:
         self.profile = profile
+        self.shape = profile.symbols_shape
+        self.has_contexts = len(profile.context_offsets) > 0
         self.step = np.float32(step)
         shift = log8(max(1, round(step * 1024))) - _UNIT
         self.classes: Array = np.maximum(profile.scales.astype(np.int32) - shift, 0)
@@ -50,9 +53,30 @@ class ProfileAtStep:
     @cached_property
     def contexts(self) -> Contexts | None:
         """None where the profile has no context terms."""
-        if not len(self.profile.context_offsets):
-            return None
-        return Contexts(self.profile, self.classes, self.tables)
+        return Contexts(self.profile, self.classes, self.tables) if self.has_contexts else None
+
+    @cached_property
+    def kernel(self) -> Any:
+        """The native coder without contexts; it holds what it needs of the arrays."""
+        return kernels.ProfileCoder(self.profile.kernel, self.shape[0], self.tables)
+
+    @cached_property
+    def context_kernel(self) -> Any:
+        """The native coder with contexts, which there must be."""
+        contexts = self.contexts
+        assert contexts is not None
+        coder = kernels.ProfileCoder(self.profile.kernel, self.shape[0], self.tables)
+        layout = contexts.layout
+        coder.set_contexts(
+            layout.patterns,
+            layout.back,
+            self.profile.context_weights,
+            contexts.bias,
+            contexts.quiet(),
+            contexts.logarithms(),
+            contexts.alpha,
+        )
+        return coder
 
     def context_tables(self, symbols: Array) -> Array:
         """uint8 (B, P, C): the table of each symbol with contexts."""
@@ -80,9 +104,3 @@ class StepCache:
             else:
                 self._steps.move_to_end(step)
             return found
-
-    @cached_property
-    def layout(self) -> ContextLayout:
-        """Does not depend on the step."""
-        profile = self._profile
-        return ContextLayout(profile.shape[1:], profile.blocks, profile.frequencies, profile.context_offsets)

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import featcodec
 from featcodec import PayloadError, TransformProfile, make_profile
+from featcodec._native import kernels
 from featcodec.array_coders import rans_profile
 from featcodec.array_coders.rans import Rans
 from featcodec.array_coders.rans_profile import CONTEXTS, ORDER_0, decode_reference, encode_reference
 from featcodec.profile_checks import NAMES
 from featcodec.profile_step import ProfileAtStep
+from featcodec.quantisers import transform
 from featcodec.testing import synthetic_profile, synthetic_symbols
 
 Array = np.ndarray[Any, Any]
@@ -197,3 +200,71 @@ def test_modes_that_need_what_is_not_there() -> None:
             Rans().decode(memoryview(bytes([mode])), shape, INT16, None)
         with pytest.raises(PayloadError, match="needs a profile"):
             Rans().decode(memoryview(bytes([mode])), (5, 5, 5), INT16, profile.at(1.0))
+
+
+def test_without_the_extension_frames_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = PROFILES["blocks"]
+    symbols = synthetic_symbols(profile, 0.5)
+    native = featcodec.encode_symbols(symbols, "transform:step=0.5|rans", profile=profile)
+    profiles = {profile.fingerprint: profile}
+    coefficients = featcodec.decode_coefficients(native, profiles=profiles)
+    for module in (rans_profile, transform):
+        monkeypatch.setattr(module, "kernels", None)
+    assert featcodec.encode_symbols(symbols, "transform:step=0.5|rans", profile=profile) == native
+    assert featcodec.decode_coefficients(native, profiles=profiles).tobytes() == coefficients.tobytes()
+
+
+def test_symbols_at_odd_addresses() -> None:
+    at_step = PROFILES["blocks"].at(1.0)
+    symbols = synthetic_symbols(PROFILES["blocks"], 1.0)
+    odd = np.frombuffer(b"\0" + symbols.tobytes(), np.int16, offset=1).reshape(symbols.shape)
+    assert not odd.flags.aligned
+    assert check(odd, at_step) == check(symbols, at_step)
+    assert transform.reconstruct(odd, at_step).tobytes() == transform.reconstruct(symbols, at_step).tobytes()
+
+
+@pytest.mark.skipif(kernels is None, reason="the extension module was not built")
+def test_the_kernels_check_what_they_are_given() -> None:
+    good = np.array([[16000, 200, 100, 84]], np.uint16)
+    for wrong in (good + 1, good - 1, good[:0], good[:, :1]):
+        with pytest.raises((ValueError, RuntimeError), match=r"sum|1 to 256 tables"):
+            kernels.ProfileTables(np.ascontiguousarray(wrong, np.uint16))
+    with pytest.raises(RuntimeError, match="without an escape"):
+        kernels.ProfileTables(np.array([[16000, 200, 184, 0]], np.uint16))
+    tables, chosen = kernels.ProfileTables(good), np.zeros((2, 3), np.uint8)
+    for blocks, places in ((0, chosen), (1, chosen + 1), (1, chosen[:0])):
+        with pytest.raises(ValueError, match="does not exist, or no symbols"):
+            kernels.ProfileCoder(tables, blocks, places)
+    coder = kernels.ProfileCoder(tables, 2, chosen)
+    with pytest.raises(ValueError, match="size and shape differ"):
+        coder.encode(np.zeros(11, np.int16))
+    with pytest.raises(ValueError, match="size and shape differ"):
+        coder.decode(np.zeros(9, np.uint8), np.zeros(13, np.int16))
+    given: dict[str, Any] = {
+        "pattern": np.array([0, 1], np.int32),
+        "back": np.array([[[0], [1]], [[2], [3]]], np.int32),
+        "weights": np.ones((1, 2), np.uint8),
+        "bias": np.zeros((2, 2, 3), np.int32),
+        "quiet": np.zeros((2, 2, 3), np.uint8),
+        "logarithms": np.zeros(2048, np.int32),
+        "alpha": 1,
+    }
+    coder.set_contexts(**given)
+    for name, wrong in {
+        "pattern": given["pattern"] + 1,
+        "back": given["back"] + 1,
+        "quiet": given["quiet"] + np.uint8(1),
+        "alpha": 0,
+    }.items():
+        with pytest.raises(ValueError, match="lead outside"):
+            coder.set_contexts(**(given | {name: wrong}))
+    for name in ("pattern", "bias", "logarithms"):
+        with pytest.raises(ValueError, match="of another shape"):
+            coder.set_contexts(**(given | {name: given[name][:1]}))
+    symbols, values = np.zeros(6, np.int16), np.zeros((1, 4), np.float32)
+    places = chosen.reshape(-1)
+    for count, table in ((5, places), (6, places[:4]), (6, places[:0])):
+        with pytest.raises(ValueError, match="differ in size"):
+            kernels.reconstruct(symbols, table, values, 1.0, np.zeros(count, np.float32))
+    with pytest.raises(ValueError, match="without values"):
+        kernels.reconstruct(symbols, places + np.uint8(1), values, 1.0, np.zeros(6, np.float32))

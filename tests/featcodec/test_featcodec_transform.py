@@ -97,6 +97,16 @@ def test_the_dct_is_orthonormal(block: tuple[int, int]) -> None:
     assert np.abs(dct.inverse(frequencies, block, array.shape) - array).max() < 1e-4
 
 
+def test_large_maps_are_transformed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = PROFILES["blocks"]
+    array = features(profile)
+    whole = transform.analyse(array, profile)
+    back = transform.synthesise(whole, profile)
+    monkeypatch.setattr(transform, "_PART", 1)
+    assert np.abs(transform.analyse(array, profile) - whole).max() < 1e-5
+    assert np.abs(transform.synthesise(whole, profile) - back).max() < 1e-5
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite(bad: float) -> None:
     profile = PROFILES["blocks"]

@@ -4,13 +4,16 @@
 #include "floats.h"
 #include "rans.h"
 #include "ctx.h"
+#include "transform.h"
 #include "uniform.h"
 
 namespace nb = nanobind;
 
 NB_MODULE(kernels, m) {
+    nb::set_leak_warnings(false);  // profiles that live as long as the process are no leak
     m.doc() = "Native kernels of featcodec; every one has a bit-exact numpy reference.";
     featcodec::bind_rans(m);
+    featcodec::bind_transform(m);
     featcodec::bind_uniform(m);
     featcodec::bind_ctx(m);
     featcodec::bind_floats(m);

@@ -68,7 +68,7 @@ class Rans(ArrayCoder):
 
 def _has_tables(profile: Profile | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> TypeGuard[ProfileAtStep]:
     """Only a transform quantiser hands its coder a profile at a step."""
-    return isinstance(profile, ProfileAtStep) and dtype == _INT16 and profile.profile.symbols_shape == shape
+    return isinstance(profile, ProfileAtStep) and dtype == _INT16 and profile.shape == shape
 
 
 def view_of(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from featcodec._native import kernels
 from featcodec.array_coders.bits import fold, unfold
 from featcodec.array_coders.rans_core import BITS, LOW, TOTAL
 from featcodec.contract import Array
@@ -20,6 +21,7 @@ from featcodec.profile_contexts import MOST_MAGNITUDE, MOST_ROW
 from featcodec.profile_step import ProfileAtStep
 
 MODES = ORDER_0, CONTEXTS = 3, 4
+_NO_CONTEXTS = "rans: the payload has contexts, its profile has none"
 _MANY = 65536  # values from which four states take turns
 
 
@@ -30,12 +32,26 @@ def streams_for(count: int) -> int:
 
 def encode(symbols: Array, at_step: ProfileAtStep, *, contexts: bool) -> bytes:
     """The payload of int16 symbols (B, P, C) of the profile: mode 3 or 4, or 0 where it is not longer."""
-    return encode_reference(symbols, at_step, contexts=contexts)
+    if kernels is None:
+        return encode_reference(symbols, at_step, contexts=contexts)
+    coder = at_step.context_kernel if contexts and at_step.has_contexts else at_step.kernel
+    coded: bytes = coder.encode((symbols if symbols.flags.aligned else symbols.copy()).reshape(-1))
+    return coded
 
 
 def decode(data: memoryview, shape: tuple[int, ...], at_step: ProfileAtStep) -> Array:
     """int16 symbols (B, P, C) of a payload of mode 3 or 4. Raises PayloadError."""
-    return decode_reference(data, shape, at_step)
+    if kernels is None:
+        return decode_reference(data, shape, at_step)
+    if data[0] == CONTEXTS and not at_step.has_contexts:
+        raise PayloadError(_NO_CONTEXTS)
+    coder = at_step.context_kernel if data[0] == CONTEXTS else at_step.kernel
+    symbols = np.empty(shape, "<i2")
+    try:
+        coder.decode(np.frombuffer(data, np.uint8)[1:], symbols.reshape(-1))
+    except RuntimeError as error:
+        raise PayloadError(f"rans: {error}") from error
+    return symbols
 
 
 class Pushing:
@@ -134,7 +150,7 @@ def decode_reference(data: memoryview, shape: tuple[int, ...], at_step: ProfileA
     """int16 symbols (B, P, C). Raises PayloadError."""
     contexts = at_step.contexts if data[0] == CONTEXTS else None
     if data[0] == CONTEXTS and contexts is None:
-        raise PayloadError("rans: the payload has contexts, its profile has none")
+        raise PayloadError(_NO_CONTEXTS)
     blocks, rows, components = shape
     source = Popping(data[1:], blocks * rows * components)
     tables = _tables(at_step)

@@ -30,7 +30,7 @@ def forward(features: Array, block: tuple[int, int]) -> Array:
     return np.ascontiguousarray(split.transpose(1, 3, 2, 4, 0)).reshape(down * across, h * w, channels)
 
 
-def inverse(frequencies: Array, block: tuple[int, int], shape: tuple[int, int, int]) -> Array:
+def inverse(frequencies: Array, block: tuple[int, int], shape: tuple[int, ...]) -> Array:
     """(B, P, C) -> (C, H, W) of `shape`."""
     (channels, height, width), (h, w) = shape, block
     down, across = height // h, width // w

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
+from featcodec._native import kernels
 from featcodec.contract import Array, Profile, TransformQuantiser
 from featcodec.errors import InputError, NonFiniteError, ProfileError
 from featcodec.parameters import number
@@ -16,6 +18,7 @@ from featcodec.profile_step import ProfileAtStep
 from featcodec.quantisers import dct
 
 _MOST = 32767
+_PART = 1 << 20  # values transformed at once
 
 
 @dataclass(frozen=True)
@@ -84,21 +87,43 @@ def _checked(profile: Profile | None) -> TransformProfile:
 
 def analyse(features: Array, profile: TransformProfile) -> Array:
     """float32 coefficients (B, P, C) of float32 features (C, H, W); a step of 1."""
-    centred = features - profile.mean[:, None, None]
-    frequencies = dct.forward(centred, profile.blocks)[:, profile.frequencies]
-    return _by_band(frequencies, profile.analysis, profile.bands)
+    coefficients = np.empty(profile.symbols_shape, np.float32)
+    for rows, blocks in _parts(profile):
+        centred = features[:, rows] - profile.mean[:, None, None]
+        frequencies = dct.forward(centred, profile.blocks)[:, profile.frequencies]
+        coefficients[blocks] = _by_band(frequencies, profile.analysis, profile.bands)
+    return coefficients
 
 
 def synthesise(coefficients: Array, profile: TransformProfile) -> Array:
     """float32 features (C, H, W) of float32 coefficients (B, P, C)."""
-    frequencies = np.empty_like(coefficients)
-    frequencies[:, profile.frequencies] = _by_band(coefficients, profile.synthesis, profile.bands)
-    return dct.inverse(frequencies, profile.blocks, profile.shape) + profile.mean[:, None, None]
+    features = np.empty(profile.shape, np.float32)
+    for rows, blocks in _parts(profile):
+        part = features[:, rows]
+        frequencies = np.empty_like(coefficients[blocks])
+        frequencies[:, profile.frequencies] = _by_band(coefficients[blocks], profile.synthesis, profile.bands)
+        part[:] = dct.inverse(frequencies, profile.blocks, part.shape) + profile.mean[:, None, None]
+    return features
+
+
+def _parts(profile: TransformProfile) -> Iterator[tuple[slice, slice]]:
+    """Rows of blocks, as rows of pixels and as blocks: as many at once as keep the temporaries small."""
+    (channels, height, width), h = profile.shape, profile.blocks[0]
+    step = max(1, _PART // (channels * h * width))
+    across = width // profile.blocks[1]
+    for first in range(0, height // h, step):
+        last = min(first + step, height // h)
+        yield slice(first * h, last * h), slice(first * across, last * across)
 
 
 def reconstruct(symbols: Array, at_step: ProfileAtStep) -> Array:
     """float32 coefficients of int16 symbols (B, P, C): sign and magnitude, moved to the calibrated point."""
-    return reconstruct_reference(symbols, at_step)
+    if kernels is None or not symbols.flags.aligned:
+        return reconstruct_reference(symbols, at_step)
+    coefficients = np.empty(symbols.shape, np.float32)
+    tables = at_step.tables.reshape(-1)
+    kernels.reconstruct(symbols.reshape(-1), tables, at_step.values, at_step.step, coefficients.reshape(-1))
+    return coefficients
 
 
 def reconstruct_reference(symbols: Array, at_step: ProfileAtStep) -> Array:
