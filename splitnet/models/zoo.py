@@ -6,11 +6,12 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splitnet.bundle.manifest import ImageInput
 from splitnet.errors import UsageError
-from splitnet.models.weights import EFFICIENTNET_LITE0, PublishedWeights
+from splitnet.models.weights import DLIB_FACE_RESNET, EFFICIENTNET_LITE0, PublishedFile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +40,7 @@ class Network:
 
     name: str
     version: str
-    weights: PublishedWeights
+    weights: PublishedFile
     input: ImageInput
     cuts: tuple[str, ...]
     tasks: tuple[ZooTask, ...]
@@ -52,6 +53,14 @@ def _lite0() -> nn.Module:
     network = EfficientNetLite(LITE0).eval()
     network.load_published(EFFICIENTNET_LITE0.load())
     return network.fold()
+
+
+def _dlib_face_resnet() -> nn.Module:
+    from splitnet.models.dlib_file import read_network
+    from splitnet.models.dlib_resnet import DlibResNet
+
+    name = Path(DLIB_FACE_RESNET.path).name
+    return DlibResNet(read_network(DLIB_FACE_RESNET.read(), name).layers).eval()
 
 
 ZOO: dict[str, Network] = {
@@ -76,6 +85,23 @@ ZOO: dict[str, Network] = {
                 ZooTask("embedding", "embedding", "embedding"),
             ),
             build=_lite0,
+        ),
+        Network(
+            name="dlib-face-resnet",
+            version="1",
+            weights=DLIB_FACE_RESNET,
+            input=ImageInput(
+                tensor="image",
+                height=150,
+                width=150,
+                resize_short=150,
+                interpolation="bilinear",
+                mean=(122.782, 117.001, 104.298),
+                std=(256.0, 256.0, 256.0),
+            ),
+            cuts=("stem", "pool", *(f"block{index}" for index in range(14)), "pooled", "descriptor"),
+            tasks=(ZooTask("embedding", "embedding", "embedding"),),
+            build=_dlib_face_resnet,
         ),
     )
 }

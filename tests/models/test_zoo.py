@@ -15,7 +15,9 @@ from splitnet.models import ZOO, find_network, read_labels
 
 
 def test_an_unknown_network_names_the_closest_and_all() -> None:
-    with pytest.raises(UsageError, match=r"did you mean 'efficientnet-lite0'.*known: efficientnet-lite0"):
+    with pytest.raises(
+        UsageError, match=r"did you mean 'efficientnet-lite0'.*known: dlib-face-resnet, efficientnet-lite0;"
+    ):
         find_network("efficientnet_lite0")
     with pytest.raises(UsageError, match="no network is called 'x': known:"):
         find_network("x")
