@@ -79,7 +79,7 @@ class UnknownError(ServiceError):
 
 
 class FingerprintError(ServiceError):
-    """Edge and service hold different bundles."""
+    """Edge and service hold different bundles, or the frame was coded with another profile than the cut's."""
 
     code = "FAILED_PRECONDITION"
 

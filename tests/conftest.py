@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+import featcodec
+from featcodec.profile_checks import NAMES
+from featcodec.testing.profiles import synthetic_profile
 from splitnet.bundle import Bundle
+from splitnet.bundle.profiles import maps_shape
 from splitnet.errors import SplitnetError
 
 # The same examples on every run, and no deadline: the machine may be busy.
@@ -57,11 +63,21 @@ def photos() -> tuple[Path, ...]:
 
 @pytest.fixture
 def tiny_network(tmp_path: Path) -> Path:
+    """The file of `_write_tiny` in the test's own directory."""
+    return _write_tiny(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for fixtures that live longer; read only."""
+    return _write_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+def _write_tiny(folder: Path) -> Path:
     """An ``.onnx`` file of a few kilobytes: image (N, 3, 16, 16) -> scores (N, 5) and vector (N, 8).
 
     Its single-tensor cuts are c1, r1, c2, r2, pool and flat; flat is the shared tensor.
     """
-    import numpy as np
     import onnx
 
     model = onnx.parser.parse_model("""
@@ -81,15 +97,36 @@ def tiny_network(tmp_path: Path) -> Path:
     for name, shape in (("w1", (4, 3, 3, 3)), ("w2", (8, 4, 3, 3)), ("w3", (8, 5))):
         values = generator.standard_normal(shape).astype(np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-    path = tmp_path / "tiny.onnx"
+    path = folder / "tiny.onnx"
     path.write_bytes(model.SerializeToString())
     return path
+
+
+ProfileMaker = Callable[..., featcodec.TransformProfile]
+
+
+@pytest.fixture(scope="session")
+def profile_for() -> ProfileMaker:
+    """Makes a valid profile of random matrices: (bundle, name of a cut, blocks=(h, w), **metadata)."""
+    return _profile_for
+
+
+def _profile_for(
+    bundle: Bundle, of: str, blocks: tuple[int, int] | None = None, **metadata: str
+) -> featcodec.TransformProfile:
+    channels, height, width = maps_shape(bundle.cut(of))
+    made = synthetic_profile(channels, (height, width), blocks or (height, width), bands=6)
+    known = {"network": bundle.manifest.name, "network_version": bundle.manifest.version, "cut": of, **metadata}
+    return featcodec.make_profile(
+        metadata={"method": "fisher"} | {key: value for key, value in known.items() if value},
+        **{name: getattr(made, name) for name in NAMES},
+    )
 
 
 def _sources() -> str:
     digest = hashlib.sha256()
     for folder in ("models", "graph", "bundle"):
-        for path in sorted((ROOT / "splitnet" / folder).glob("*")):
-            if path.suffix in (".py", ".txt"):
+        for path in sorted((ROOT / "splitnet" / folder).rglob("*")):
+            if path.suffix in (".py", ".txt", ".safetensors", ".json"):
                 digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

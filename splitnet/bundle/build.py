@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from splitnet.bundle.load import Bundle
 from splitnet.bundle.manifest import Cut, Manifest, Task
 from splitnet.bundle.source import ImportOptions, Source, SourceTask, from_file, from_zoo, safe_name, unique
+from splitnet.bundle.transform import Calibration, stage_transforms
 from splitnet.bundle.write import Staging
 from splitnet.errors import UsageError
 from splitnet.graph.extras import require
@@ -48,6 +49,8 @@ def build_bundle(
     arrays
         More inputs to verify with, (N, 3, height, width), float32, normalised.
 
+    Cuts for which the network comes with a calibrated profile get their transform too.
+
     The same network, cuts and versions of torch and ONNX give the same fingerprint.
 
     Raises
@@ -72,14 +75,14 @@ def build_bundle(
         split = split_network(source.model, outputs, source.candidates)
         names = unique([safe_name(point.tensor) for point in split.cuts])
         chosen = _choose(cuts, names)
-        steps.begin("splitting", len(chosen))
+        shipped = [Calibration(cut, one.profile, one.curve) for cut, one in source.profiles.items() if cut in chosen]
+        steps.begin("splitting", len(chosen) + bool(shipped))
         whole = _add(staging, "whole.onnx", split.whole)
         tasks = tuple(_task(staging, split, task) for task in source.tasks)
         listed = tuple(
             _cut(staging, split, name, point, name in chosen) for name, point in zip(names, split.cuts, strict=True)
         )
         _verify(staging.path, whole, source, tasks, listed, arrays, steps)
-        steps.begin("writing")
         manifest = Manifest(
             name=source.name,
             version=source.version,
@@ -90,13 +93,18 @@ def build_bundle(
             tasks=tasks,
             files=staging.files,
         )
+        if shipped:
+            steps.begin("adding transforms")
+            listed = stage_transforms(staging, manifest, shipped, arrays)
+            manifest = manifest.model_copy(update={"cuts": listed, "files": staging.files})
+        steps.begin("writing")
         staging.publish(manifest)
     steps.begin("done")
     return Bundle.load(out)
 
 
 class _Steps:
-    """Counts what is done: reading, looking for cuts, splitting, one verification a cut, writing."""
+    """Counts what is done: reading, looking for cuts, splitting, a verification a cut, perhaps transforms, writing."""
 
     def __init__(self, progress: Progress | None, cuts: int) -> None:
         self._progress, self._cuts, self._done = progress, cuts, -1

@@ -10,9 +10,17 @@ import hashlib
 import json
 import math
 from pathlib import PurePosixPath
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 FORMAT: Final = 1
 """Version of the manifest's schema."""
@@ -77,11 +85,26 @@ class ImageInput(Part):
         return (3, self.height, self.width)
 
 
+class Transform(Part):
+    """A calibrated transform for one cut: its profile, and the two graphs with the transform inside.
+
+    `edge` and `cloud` name ONNX graphs that begin and end as the cut's plain ones do, but exchange symbols and
+    coefficients, see `splitnet.graph.transform`. `curve` is a JSON file of bytes and fidelity by step, or None.
+    `step` is the step to use where nobody asks for another, in units of the features' standard deviation.
+    """
+
+    profile: RelativePath
+    edge: RelativePath
+    cloud: RelativePath
+    curve: RelativePath | None = None
+    step: float = Field(gt=0, allow_inf_nan=False)
+
+
 class Cut(Part):
     """A place where exactly one tensor crosses from edge to cloud.
 
     `edge` and `cloud` name the two ONNX graphs, or are None for a cut that was found but not built.
-    `macs_before` and `macs_after` count multiply-adds for one input.
+    `macs_before` and `macs_after` count multiply-adds for one input. `transform` is there where the cut was calibrated.
     """
 
     name: Name
@@ -92,6 +115,15 @@ class Cut(Part):
     macs_after: int = Field(ge=0, lt=1 << 63)
     edge: RelativePath | None = None
     cloud: RelativePath | None = None
+    transform: Transform | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_transform(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a bundle from before there were transforms keeps its fingerprint.
+        fields: dict[str, Any] = handler(self)
+        if self.transform is None:
+            del fields["transform"]
+        return fields
 
     @property
     def values(self) -> int:
@@ -146,6 +178,8 @@ class Manifest(Part):
         listed = {file.path for file in self.files}
         used = {self.whole, *(task.head for task in self.tasks), *(task.labels for task in self.tasks)}
         used |= {path for cut in self.cuts for path in (cut.edge, cut.cloud)}
+        calibrated = [cut.transform for cut in self.cuts if cut.transform is not None]
+        used |= {path for one in calibrated for path in (one.profile, one.edge, one.cloud, one.curve)}
         missing = sorted(path for path in used if path is not None and path not in listed)
         if missing:
             raise ValueError(f"{missing[0]!r} is used but not listed under files")
@@ -153,12 +187,19 @@ class Manifest(Part):
             raise ValueError("a cut needs both its edge and its cloud graph, or neither")
         if not self.built_cuts:
             raise ValueError("no cut has its graphs")
+        if any(cut.transform is not None and cut.edge is None for cut in self.cuts):
+            raise ValueError("a cut with a transform needs its plain graphs too")
         return self
 
     @property
     def built_cuts(self) -> tuple[Cut, ...]:
         """The cuts whose graphs are in the bundle, from the input to the output."""
         return tuple(cut for cut in self.cuts if cut.edge is not None)
+
+    @property
+    def calibrated_cuts(self) -> tuple[Cut, ...]:
+        """The cuts that have a transform, from the input to the output."""
+        return tuple(cut for cut in self.cuts if cut.transform is not None)
 
     def canonical(self) -> bytes:
         """The manifest as canonical JSON: sorted keys, no blanks, ASCII, no trailing newline."""

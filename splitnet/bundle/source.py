@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splitnet.bundle.manifest import ImageInput
 from splitnet.errors import UsageError
+from splitnet.models.shipped import ShippedProfile, shipped_profiles
 from splitnet.models.zoo import find_network, read_labels
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Source:
-    """A network ready to be split; `candidates` are the tensors that may become cuts, or None for all."""
+    """A network ready to be split; `candidates` are the tensors that may become cuts, or None for all.
+
+    `profiles` are the calibrated profiles that come with the network, by cut.
+    """
 
     name: str
     version: str
@@ -64,6 +68,7 @@ class Source:
     input: ImageInput
     tasks: tuple[SourceTask, ...]
     candidates: tuple[str, ...] | None
+    profiles: Mapping[str, ShippedProfile] = field(default_factory=dict)
 
 
 def from_zoo(name: str) -> Source:
@@ -90,6 +95,7 @@ def from_zoo(name: str) -> Source:
             for task in network.tasks
         ),
         candidates=network.cuts,
+        profiles=shipped_profiles(name),
     )
 
 

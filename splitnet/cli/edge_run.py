@@ -21,7 +21,9 @@ def run(
         Path, typer.Option(envvar="SPLITNET_BUNDLE", help="Bundle directory, the same as the service's.")
     ] = Path("bundle"),
     cut: Annotated[str, typer.Option(help="Where to split; the cut with the fewest values by default.")] = "",
-    codec: Annotated[str, typer.Option(help="Codec spec.")] = "affine:bits=8|zstd:level=3",
+    codec: Annotated[
+        str, typer.Option(help="Codec spec; the cut's calibrated transform, or affine:bits=8|zstd:level=3 without one.")
+    ] = "",
     tasks: Annotated[str, typer.Option(help="Comma-separated; all of the bundle's by default.")] = "",
     deadline: Annotated[float, typer.Option(min=0.001, help="Seconds for each exchange with the service.")] = 10.0,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes that classification returns.")] = 5,

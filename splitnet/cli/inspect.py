@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from splitnet.cli.inspect_transform import print_transform, transform_report
+
 if TYPE_CHECKING:
     from splitnet.bundle import Bundle, Cut, Manifest
 
@@ -19,7 +21,7 @@ def inspect(
     show_all: Annotated[bool, typer.Option("--all", help="Every cut, also those that never pay.")] = False,
 ) -> None:
     """Show a bundle's cuts with the size of what crosses and the work before and after, its tasks and its
-    input.
+    input, and of calibrated cuts the profile and its rate-fidelity curve.
 
     Cuts that were not built are left out where another has neither more bytes nor more work on the edge.
     """
@@ -73,6 +75,7 @@ def _report(bundle: Bundle) -> dict[str, Any]:
                 "macs_after": cut.macs_after,
                 "built": cut.edge is not None,
                 "dominated": dominated(cut, manifest),
+                **({} if cut.transform is None else {"transform": transform_report(bundle, cut)}),
             }
             for cut in manifest.cuts
         ],
@@ -118,6 +121,8 @@ def _print(bundle: Bundle, show_all: bool) -> None:
     if len(shown) < len(manifest.cuts):
         hidden = len(manifest.cuts) - len(shown)
         console.print(f"{hidden} more with --all: for each, a cut above has no more bytes and no more edge work")
+    for cut in manifest.calibrated_cuts:
+        print_transform(console, bundle, cut)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -8,11 +8,23 @@ from dataclasses import dataclass
 import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, Task
+from splitnet.bundle.profiles import load_profile
 from splitnet.errors import BundleError, UnknownError
 from splitnet.runtime import Array, Graph
 from splitnet.runtime.bundled import load_graph
 from splitnet.tasks import KINDS
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What a cut with a transform has beside its plain trunk: a profile, and a trunk that begins with the synthesis.
+
+    The weights of the remaining layers are in memory twice, for ONNX Runtime shares none between graphs.
+    """
+
+    profile: featcodec.TransformProfile
+    trunk: Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +39,12 @@ class Head:
 class CloudModel:
     """Cloud graphs and decoding limits of every cut, heads of every task; each file verified and loaded once.
 
+    `calibrated` holds what belongs to the transform, for the cuts that have one.
+
     Raises
     ------
     BundleError
-        if a file is missing or altered.
+        if a file is missing or altered, or a profile does not fit.
     ModelError
         if a graph cannot be loaded.
     """
@@ -55,6 +69,7 @@ class CloudModel:
             for cut in manifest.built_cuts
             if cut.cloud is not None
         }
+        self.calibrated = {cut.name: _calibrated(bundle, cut, threads) for cut in manifest.calibrated_cuts}
         self.heads: dict[str, Head] = {
             task.name: Head(
                 task,
@@ -80,10 +95,13 @@ class CloudModel:
             raise UnknownError(f"no task {shorten(unknown[0])} in model {name}; it has {_names(self.heads)}")
         return [self.heads[task] for task in dict.fromkeys(tasks or self.heads)]
 
-    def shared(self, cut: Cut, features: Array) -> dict[str, Array]:
-        """Run the remaining layers once: features (N, *cut.shape) -> the tensors that heads start from, by name."""
-        trunk = self._trunks[cut.name]
-        outputs = trunk.run({trunk.inputs[0].name: features})
+    def shared(self, cut: Cut, values: Array, *, coefficients: bool = False) -> dict[str, Array]:
+        """Run the remaining layers once: values (N, *) -> the tensors that heads start from, by name.
+
+        The values are features (N, *cut.shape), or `coefficients` (N, B, P, C) of the cut's transform.
+        """
+        trunk = self.calibrated[cut.name].trunk if coefficients else self._trunks[cut.name]
+        outputs = trunk.run({trunk.inputs[0].name: values})
         return {spec.name: output for spec, output in zip(trunk.outputs, outputs, strict=True)}
 
     def answer(self, head: Head, shared: Mapping[str, Array]) -> Array:
@@ -91,6 +109,15 @@ class CloudModel:
         if head.graph is None:
             return shared[head.task.output]
         return head.graph.run({head.graph.inputs[0].name: shared[head.task.input]}, [head.task.output])[0]
+
+
+def _calibrated(bundle: Bundle, cut: Cut, threads: int) -> Calibrated:
+    profile = load_profile(bundle, cut)
+    assert cut.transform is not None
+    trunk = load_graph(bundle, cut.transform.cloud, threads=threads)
+    if [spec.shape[1:] for spec in trunk.inputs] != [profile.symbols_shape]:
+        raise BundleError(f"{bundle.path / cut.transform.cloud} is not the graph of its profile: build it again")
+    return Calibrated(profile, trunk)
 
 
 def shorten(name: str) -> str:

@@ -9,10 +9,9 @@ import numpy as np
 
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.bundle.manifest import Cut
+from splitnet.cloud.decoding import decode_frame
 from splitnet.cloud.model import CloudModel, shorten
-from splitnet.errors import FingerprintError, InvalidRequestError, LateError, OverloadedError, UnknownError
-from splitnet.runtime import Array
+from splitnet.errors import FingerprintError, InvalidRequestError, LateError, UnknownError
 from splitnet.tasks import post_process
 from splitnet.wire.exchange import (
     DEFAULT_MAX_FRAME_BYTES,
@@ -83,9 +82,9 @@ class InferenceService:
         self._check_fingerprint(model, request.fingerprint)
         cut = model.cut(request.cut)
         heads = model.wanted(request.tasks)
-        features = self._decode(request.frame, model, cut)
+        content = decode_frame(request.frame, model, cut)
         decoded = time.perf_counter()
-        shared = model.shared(cut, features)
+        shared = model.shared(cut, content.values, coefficients=content.coefficients)
         ran = time.perf_counter()
         outputs = [(head, model.answer(head, shared)) for head in heads]
         for head, output in outputs:
@@ -134,25 +133,3 @@ class InferenceService:
                 f"the edge's bundle {fingerprint[:12]} is not the service's {ours[:12]} "
                 f"({model.bundle.manifest.name}); deploy the same bundle on both"
             )
-
-    def _decode(self, frame: bytes, model: CloudModel, cut: Cut) -> Array:
-        expected = (1, *cut.shape)
-        try:
-            features = featcodec.decode(frame, limits=model.limits[cut.name])
-        except featcodec.LimitError as error:
-            if len(frame) > self.max_frame_bytes:
-                raise OverloadedError(
-                    f"a frame of {len(frame)} bytes is over the limit of {self.max_frame_bytes}; use a smaller codec"
-                ) from error
-            raise InvalidRequestError(
-                f"the frame holds more than cut {cut.name} takes: {cut.dtype} {expected}"
-            ) from error
-        except featcodec.FeatcodecError as error:
-            raise InvalidRequestError(f"malformed frame: {error}") from error
-        if features.shape != expected or features.dtype.name != cut.dtype:
-            raise InvalidRequestError(
-                f"the frame holds {features.dtype} {features.shape}; cut {cut.name} takes {cut.dtype} {expected}"
-            )
-        if not np.isfinite(features).all():
-            raise InvalidRequestError(f"the frame for cut {cut.name} holds NaN or infinity")
-        return features

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -19,7 +20,7 @@ from splitnet.demo import page, tables
 from splitnet.demo.measure import Lossless, Reference, Row, check_lossless, references, run_setting
 from splitnet.demo.photos import LabelledPhoto, labelled_photos
 from splitnet.demo.server import server_process
-from splitnet.demo.settings import CUTS, DEFAULT, LOSSLESS, SETTINGS
+from splitnet.demo.settings import CUTS, LOSSLESS, Setting, settings_of
 from splitnet.edge.trace import GRAPHS, medians
 from splitnet.errors import BundleError, UsageError
 from splitnet.figures import write_results, write_text
@@ -39,6 +40,11 @@ class DemoResults:
     rows: tuple[Row, ...]
     lossless: Lossless
     labels: tuple[str, ...]
+
+    @property
+    def default(self) -> Setting:
+        """The setting that the summary is about."""
+        return self.rows[0].setting
 
     @property
     def worst_lossless(self) -> float:
@@ -94,7 +100,8 @@ def run_demo(
     bundle = demo_bundle(out / "bundle", console)
     photos = photos or labelled_photos()
     console.print(f"{len(photos)} photos, cuts {', '.join(CUTS)}, bundle {bundle.fingerprint[:12]}")
-    steps = len(photos) * (1 + len(SETTINGS) + len(CUTS) * len(LOSSLESS))
+    settings = settings_of(bundle)
+    steps = len(photos) * (1 + len(settings) + len(CUTS) * len(LOSSLESS))
     columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         server_process(bundle.path, out / "server.log") as address,
@@ -107,7 +114,10 @@ def run_demo(
             progress.update(bar, advance=1, description=description)
 
         found = references(bundle, photos, step)
-        rows = [run_setting(bundle, address, one, photos, step, repeats if one == DEFAULT else 1) for one in SETTINGS]
+        rows = [
+            run_setting(bundle, address, one, photos, step, repeats if number == 0 else 1)
+            for number, one in enumerate(settings)
+        ]
         lossless = check_lossless(bundle, address, CUTS, found, step)
     results = DemoResults(tuple(found), tuple(rows), lossless, bundle.labels("classification"))
     tables.print_tables(results, console)
@@ -161,11 +171,17 @@ def demo_bundle(directory: Path, console: Console | None = None) -> Bundle:
 
 
 def builder_state() -> str:
-    """SHA-256 of the code that builds bundles."""
+    """SHA-256 of the code that builds bundles, and of the profiles that come with it."""
     digest = hashlib.sha256()
     for package in ("splitnet.models", "splitnet.graph", "splitnet.bundle"):
-        for entry in sorted(files(package).iterdir(), key=lambda one: one.name):
-            if entry.is_file():
-                digest.update(entry.name.encode())
-                digest.update(entry.read_bytes())
+        _digest(files(package), digest)
     return digest.hexdigest()
+
+
+def _digest(folder: Traversable, digest: Any) -> None:
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.is_file():
+            digest.update(entry.name.encode())
+            digest.update(entry.read_bytes())
+        elif entry.name != "__pycache__":
+            _digest(entry, digest)

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from splitnet.bundle import Bundle
 from splitnet.demo import pictures
-from splitnet.demo.settings import DEFAULT, SETTINGS
 from splitnet.edge.trace import medians
 from splitnet.figures import write_text
 
@@ -32,7 +31,7 @@ def write_page(path: Path, bundle: Bundle, results: DemoResults, written: Mappin
     write_text(
         path,
         template.render(
-            default=DEFAULT,
+            default=results.default,
             fingerprint=bundle.fingerprint,
             manifest=bundle.manifest,
             machine=written["machine"],
@@ -48,7 +47,7 @@ def write_page(path: Path, bundle: Bundle, results: DemoResults, written: Mappin
             size_chart=pictures.size_chart(results),
             time_chart=pictures.time_chart(results),
             channels=pictures.CHANNELS,
-            features=pictures.feature_panels(bundle, results.references[:PICTURED], DEFAULT.cut),
+            features=pictures.feature_panels(bundle, results.references[:PICTURED], results.default),
         ),
     )
 
@@ -88,7 +87,7 @@ def _settings(results: DemoResults) -> list[dict[str, Any]]:
                 "edge": edge,
                 "wire": wire,
                 "cloud": cloud,
-                "first": row.setting == SETTINGS[0],
+                "first": row.setting == results.default,
             }
         )
     return found

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import featcodec
-from splitnet.demo.settings import CODECS, CUTS, DEFAULT
+from splitnet.bundle.profiles import load_profile
+from splitnet.demo.settings import CODECS, CUTS, Setting
 from splitnet.edge.encoder import EdgeEncoder
 from splitnet.models import preprocess
 
@@ -42,11 +43,12 @@ def size_chart(results: DemoResults) -> str:
     """Bytes a photo for every setting, with JPEG and PNG of the same crop as lines."""
     figure = Figure(figsize=(9.5, 5.9), layout="constrained")
     axes = figure.subplots()
-    codecs = list(CODECS)
+    codecs = list(dict.fromkeys(row.setting.codec for row in results.rows))
     height = 0.26
     for offset, cut in enumerate(CUTS):
-        sizes = [next(row.bytes for row in results.rows if _is(row, cut, name)) for name in codecs]
-        places = np.arange(len(codecs)) + (offset - 1) * height
+        rows = [row for row in results.rows if row.setting.cut == cut]
+        sizes = [row.bytes for row in rows]
+        places = np.array([codecs.index(row.setting.codec) for row in rows]) + (offset - 1) * height
         bars = axes.barh(places, sizes, height * 0.92, color=COLOURS[cut], label=f"cut {cut}")
         labels = axes.bar_label(bars, labels=[f"{size:,.0f}" for size in sizes], padding=3, fontsize=8, color=INK)
         for label in labels:
@@ -57,7 +59,7 @@ def size_chart(results: DemoResults) -> str:
     ):
         axes.axvline(value, color="#b42318", linewidth=1.2, linestyle="--", zorder=1.5)
         axes.text(value, -0.78, f" {name} ", color="#b42318", fontsize=9, ha="left", va="bottom")
-    axes.set_yticks(np.arange(len(codecs)), [CODECS[name] for name in codecs])
+    axes.set_yticks(np.arange(len(codecs)), codecs)
     axes.set_ylim(len(codecs) - 0.45, -0.8)
     axes.set_xscale("log")
     axes.margins(x=0.12)
@@ -68,29 +70,36 @@ def size_chart(results: DemoResults) -> str:
 
 
 def time_chart(results: DemoResults) -> str:
-    """Median milliseconds on the edge, on the wire and in the cloud, for each cut with the default codec."""
+    """Median milliseconds on the edge, on the wire and in the cloud, for each cut with the codec of its first row."""
     figure = Figure(figsize=(9.5, 2.2), layout="constrained")
     axes = figure.subplots()
     parts = (("edge", "#2f6cb3"), ("wire", "#e8a33d"), ("cloud", "#6a994e"))
-    rows = [next(row for row in results.rows if _is(row, cut, DEFAULT.codec_name)) for cut in CUTS]
+    rows = [next(row for row in results.rows if row.setting.cut == cut) for cut in CUTS]
+    names = [f"{row.setting.cut}, {row.setting.short_codec}" for row in rows]
     left = np.zeros(len(CUTS))
     for index, (part, colour) in enumerate(parts):
         widths = np.array([row.milliseconds()[index] for row in rows])
-        axes.barh(list(CUTS), widths, 0.6, left=left, color=colour, label=part)
+        axes.barh(names, widths, 0.6, left=left, color=colour, label=part)
         left += widths
     for place, total in enumerate(left):
         axes.text(total, place, f" {total:.1f}", va="center", fontsize=9, color=INK)
     axes.invert_yaxis()
     axes.margins(x=0.1)
-    axes.set_xlabel(f"median milliseconds a photo, {DEFAULT.codec}, one in flight")
+    axes.set_xlabel("median milliseconds a photo, one in flight")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
     _plain(axes)
     return _svg(figure)
 
 
-def feature_panels(bundle: Bundle, references: Sequence[Reference], cut: str) -> list[dict[str, Any]]:
-    """For each photo: its strongest channels before the codec, after each of `SHOWN_CODECS`, and the error."""
-    encoder = EdgeEncoder(bundle, cut, DEFAULT.codec)
+def feature_panels(bundle: Bundle, references: Sequence[Reference], default: Setting) -> list[dict[str, Any]]:
+    """For each photo: its strongest channels before the codec, after the default one and `SHOWN_CODECS`, the error."""
+    codecs = dict.fromkeys([default.codec, *(CODECS[name] for name in SHOWN_CODECS)])
+    shown = {codec: EdgeEncoder(bundle, default.cut, codec) for codec in codecs}
+    encoder = shown[default.codec]
+    profiles = {}
+    if encoder.cut.transform is not None:
+        profile = load_profile(bundle, encoder.cut)
+        profiles[profile.fingerprint] = profile
     panels = []
     for reference in references:
         features = encoder.features(preprocess.normalise(reference.pixels, bundle.manifest.input))
@@ -98,12 +107,12 @@ def feature_panels(bundle: Bundle, references: Sequence[Reference], cut: str) ->
         low, high = np.percentile(features[0, strongest], (1, 99))
         rows = [{"name": "before", "bytes": features.nbytes, "error": None, "picture": ""}]
         rows[0]["picture"] = _tiles(features[0, strongest], low, high)
-        for name in SHOWN_CODECS:
-            frame = featcodec.encode(features, CODECS[name])
-            decoded = featcodec.decode(frame)
+        for codec, coder in shown.items():
+            frame = coder.compress(features)
+            decoded = featcodec.decode(frame, profiles=profiles)
             error = float(np.sqrt(np.mean((decoded - features) ** 2)) / features.std())
             picture = _tiles(decoded[0, strongest], low, high)
-            rows.append({"name": CODECS[name], "bytes": len(frame), "error": error, "picture": picture})
+            rows.append({"name": codec, "bytes": len(frame), "error": error, "picture": picture})
         panels.append({"photo": photo_uri(reference.pixels), "name": reference.photo.path.stem, "rows": rows})
     return panels
 
@@ -120,10 +129,6 @@ def _tiles(channels: Array, low: float, high: float) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return _uri(buffer.getvalue(), "image/png")
-
-
-def _is(row: Any, cut: str, codec_name: str) -> bool:
-    return bool(row.setting.cut == cut and row.setting.codec_name == codec_name)
 
 
 def _plain(axes: Any) -> None:

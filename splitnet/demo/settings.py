@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import featcodec
+from splitnet.bundle import Bundle
+from splitnet.edge.encoder import default_codec
 
 CUTS = ("block4", "block7", "block10")
 DEFAULT_CUT = "block7"
@@ -19,7 +21,7 @@ CODECS = {
     "float16_zstd": "float16|shuffle|zstd:level=3",
     "none_raw": "none|raw",
 }
-"""Name in figures -> codec spec. The first is the default codec, and its row comes first."""
+"""Name in figures -> codec spec, for every cut. The first is the default of a cut that is not calibrated."""
 
 LOSSLESS = (
     "none|raw",
@@ -35,17 +37,17 @@ LOSSLESS = (
 """Codecs after which split and unsplit logits must be equal."""
 
 
+TRANSFORM_STEPS = (1.0, 1.5, 2.0)
+"""Steps that the demo shows of a calibrated cut, beside the cut's default step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One cut with one codec."""
+    """One cut with one codec: its name in figures, and its spec."""
 
     cut: str
     codec_name: str
-
-    @property
-    def codec(self) -> str:
-        """The codec's spec."""
-        return CODECS[self.codec_name]
+    codec: str
 
     @property
     def short_codec(self) -> str:
@@ -58,5 +60,16 @@ class Setting:
         return f"demo.{self.cut}.{self.codec_name}"
 
 
-SETTINGS = tuple(Setting(cut, name) for name in CODECS for cut in (DEFAULT_CUT, "block4", "block10"))
-DEFAULT = SETTINGS[0]
+def settings_of(bundle: Bundle) -> tuple[Setting, ...]:
+    """Every cut with every codec; the first is the default. Transforms come first where the default cut has one."""
+    cuts = [bundle.cut(name) for name in (DEFAULT_CUT, "block4", "block10")]
+    calibrated = [cut for cut in cuts if cut.transform is not None]
+    transforms = [Setting(cut.name, "transform", default_codec(cut)) for cut in calibrated]
+    transforms += [
+        Setting(cut.name, f"transform_{step}", f"transform:step={step}|rans")
+        for step in TRANSFORM_STEPS
+        for cut in calibrated
+        if cut.transform is not None and cut.transform.step != step
+    ]
+    others = [Setting(cut.name, name, codec) for name, codec in CODECS.items() for cut in cuts]
+    return tuple(others + transforms if cuts[0].transform is None else transforms + others)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from splitnet.cli.reports import trace_table
-from splitnet.demo.settings import CUTS, DEFAULT, LOSSLESS
+from splitnet.demo.settings import CUTS, LOSSLESS
 from splitnet.edge.trace import medians
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def print_tables(results: DemoResults, console: Console) -> None:
 def photo_table(results: DemoResults) -> Table:
     """One row a photo, for the default setting."""
     row = results.rows[0]
-    table = Table(title=f"Photos: cut {DEFAULT.cut}, codec {DEFAULT.codec}", title_justify="left")
+    table = Table(title=f"Photos: cut {row.setting.cut}, codec {row.setting.codec}", title_justify="left")
     for name in ("photo", "true label", "split top-1", "unsplit top-1"):
         table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=26)
     table.add_column("bytes", justify="right")
@@ -68,7 +68,8 @@ def setting_table(results: DemoResults) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("bytes", "xJPEG", "xPNG", "agree", "acc", "edge", "wire", "cloud"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in results.rows:
+    following = [*(row.setting.codec_name for row in results.rows[1:]), ""]
+    for row, after in zip(results.rows, following, strict=True):
         edge, wire, cloud = row.milliseconds()
         table.add_row(
             row.setting.short_codec,
@@ -81,6 +82,6 @@ def setting_table(results: DemoResults) -> Table:
             f"{edge:.1f}",
             f"{wire:.2f}",
             f"{cloud:.1f}",
-            end_section=row.setting.cut == "block10",
+            end_section=row.setting.codec_name != after,
         )
     return table

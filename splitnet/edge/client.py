@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from splitnet.bundle import Bundle
-from splitnet.edge.encoder import DEFAULT_CODEC, EdgeEncoder, Encoded, Photo, stage_names
+from splitnet.edge.encoder import EdgeEncoder, Encoded, Photo, stage_names
 from splitnet.edge.trace import Trace
 from splitnet.edge.transport import AsyncTransport, Transport
 from splitnet.errors import FingerprintError, InvalidRequestError, OverloadedError, UnknownError, UsageError
@@ -39,7 +39,7 @@ class Inference:
 class _Client:
     """What both clients share: the encoder, the request and the check of the server."""
 
-    def __init__(self, bundle: Bundle | str | Path, cut: str, codec: str, threads: int) -> None:
+    def __init__(self, bundle: Bundle | str | Path, cut: str, codec: str | None, threads: int) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(Path(bundle))
         self.encoder = EdgeEncoder(self.bundle, cut, codec, threads=threads)
         self._max_frame_bytes: int | None = None
@@ -48,6 +48,11 @@ class _Client:
     def cut(self) -> str:
         """Name of the cut in use."""
         return self.encoder.cut.name
+
+    @property
+    def codec(self) -> str:
+        """Spec of the codec in use."""
+        return str(self.encoder.spec)
 
     def request(self, frame: bytes, tasks: Sequence[str], top_k: int, outputs: bool) -> InferenceRequest:
         """A request for `frame`. Raises UsageError for an unknown task, OverloadedError for too large a frame."""
@@ -102,7 +107,8 @@ class Edge:
     server
         HOST:PORT of the service, or "local": both halves in this process. Anything with the `Transport` contract works.
     cut, codec
-        Where to split (the cut with the fewest values by default) and how to code the features.
+        Where to split (the cut with the fewest values by default) and how to code the features: by default with the
+        cut's calibrated transform at its default step, or ``affine:bits=8|zstd:level=3`` where it has none.
     threads
         Threads of one run of the edge graph.
 
@@ -123,7 +129,7 @@ class Edge:
         server: str | Transport = "local",
         *,
         cut: str = "",
-        codec: str = DEFAULT_CODEC,
+        codec: str | None = None,
         threads: int = 1,
     ) -> None:
         self._client = _Client(bundle, cut, codec, threads)
@@ -189,7 +195,7 @@ class AsyncEdge:
         server: str | AsyncTransport = "local",
         *,
         cut: str = "",
-        codec: str = DEFAULT_CODEC,
+        codec: str | None = None,
         threads: int = 1,
     ) -> None:
         self._client = _Client(bundle, cut, codec, threads)

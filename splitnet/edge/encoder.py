@@ -1,4 +1,4 @@
-"""The edge half of one cut: photo -> network input -> features -> frame."""
+"""The edge half of one cut: photo -> network input -> features or symbols -> frame."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from PIL import Image
 import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut
+from splitnet.edge.halves import PlainHalf, TransformHalf, half_for, step_of, with_step
 from splitnet.edge.trace import Prepared
-from splitnet.errors import BundleError, ImageError, UsageError
+from splitnet.errors import ImageError, UsageError
 from splitnet.models import preprocess
 from splitnet.runtime import Array
-from splitnet.runtime.bundled import load_graph
 
-DEFAULT_CODEC = "affine:bits=8|zstd:level=3"
+PLAIN_CODEC = "affine:bits=8|zstd:level=3"
+"""The codec of a cut without a calibrated transform, where nobody names one."""
 
 Photo = str | Path | bytes | Image.Image | Array
 """A path, the bytes of a photo's file, a Pillow image, or uint8 pixels of shape (H, W, 3) in RGB."""
@@ -33,33 +34,56 @@ class Encoded:
 
 
 def default_cut(bundle: Bundle) -> str:
-    """The built cut with the fewest values; of several, the one that leaves least to the device."""
-    return min(bundle.manifest.built_cuts, key=lambda cut: (cut.values, cut.macs_before)).name
+    """The built cut with the fewest values; of several a calibrated one, then the one with least work on the edge."""
+    return min(bundle.manifest.built_cuts, key=lambda cut: (cut.values, cut.transform is None, cut.macs_before)).name
+
+
+def default_codec(cut: Cut) -> str:
+    """The cut's calibrated transform at its default step, or `PLAIN_CODEC` where it has none."""
+    return PLAIN_CODEC if cut.transform is None else f"transform:step={cut.transform.step!r}|rans"
 
 
 class EdgeEncoder:
-    """Loads the edge graph of one cut and turns photos into frames.
+    """Loads the edge graph of one cut, the one that the codec needs, and turns photos into frames.
+
+    `cut` is by default the one with the fewest values, `codec` the cut's own, see `default_codec`.
 
     Raises
     ------
     UsageError
-        if the bundle lacks the cut or the codec's spec is wrong.
+        if the bundle lacks the cut, the codec's spec is wrong, or it is a transform and the cut has no profile.
     BundleError
-        if the edge graph is missing or altered.
+        if a file is missing or altered, or graph and profile do not fit.
     """
 
-    def __init__(self, bundle: Bundle, cut: str = "", codec: str = DEFAULT_CODEC, *, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, cut: str = "", codec: str | None = None, *, threads: int = 1) -> None:
         self.bundle = bundle
         self.cut: Cut = bundle.cut(cut or default_cut(bundle))
-        self.spec = parse_codec(codec)
-        if self.cut.edge is None:
-            raise BundleError(f"cut {self.cut.name} has no edge graph in {bundle.path}")
-        self._graph = load_graph(bundle, self.cut.edge, threads=threads)
-        self._input = self._graph.inputs[0].name
+        self.spec = parse_codec(codec or default_codec(self.cut))
+        self._threads = threads
+        self._half = half_for(bundle, self.cut, self.spec, threads)
+        self._plain = self._half if isinstance(self._half, PlainHalf) else None
+
+    @property
+    def step(self) -> float:
+        """Step of the transform, in standard deviations of the features; the next photo uses what is set here.
+
+        Setting it loads nothing. Raises UsageError where the codec is no transform, or for a step out of range.
+        """
+        return step_of(self.spec)
+
+    @step.setter
+    def step(self, step: float) -> None:
+        self.spec = with_step(self.spec, step)
 
     def features(self, tensor: Array) -> Array:
-        """Run the first layers: (1, 3, H, W) float32 -> (1, *cut.shape)."""
-        return self._graph.run({self._input: tensor})[0]
+        """Run the first layers: (1, 3, H, W) float32 -> (1, *cut.shape), whatever the codec.
+
+        With a transform, which needs no feature maps, this loads the plain graph when it is first called.
+        """
+        if self._plain is None:
+            self._plain = PlainHalf(self.bundle, self.cut, self._threads)
+        return self._plain.run(tensor)
 
     def encode(self, photo: Photo) -> Encoded:
         """Photo -> frame.
@@ -67,29 +91,40 @@ class EdgeEncoder:
         Raises
         ------
         ImageError
-            if the photo cannot be read or makes the network produce NaN.
+            if the photo cannot be read, or the codec cannot take what the network makes of it: NaN, or symbols beyond
+            int16 at too small a step.
         """
-        spec = self.bundle.manifest.input
+        image, spec = self.bundle.manifest.input, self.spec
         t0 = time.perf_counter()
         try:
-            pixels = preprocess.resize_and_crop(as_image(photo, spec.resize_short), spec)
+            pixels = preprocess.resize_and_crop(as_image(photo, image.resize_short), image)
         except MemoryError as error:
             raise ImageError("a photo needs more memory than there is; make it smaller") from error
         t1 = time.perf_counter()
-        tensor = preprocess.normalise(pixels, spec)
+        tensor = preprocess.normalise(pixels, image)
         t2 = time.perf_counter()
-        features = self.features(tensor)
+        values = self._half.run(tensor, spec)
         t3 = time.perf_counter()
-        frame = self.compress(features)
+        try:
+            frame = self._half.frame(values, spec)
+        except featcodec.FeatcodecError as error:
+            raise self._refusal(spec, error) from error
         t4 = time.perf_counter()
         return Encoded(frame, Prepared(t1 - t0, t2 - t1, t3 - t2, t4 - t3))
 
     def compress(self, features: Array) -> bytes:
-        """Features (1, *cut.shape) -> frame. Raises ImageError where the codec cannot take them (NaN)."""
+        """Features (1, *cut.shape) -> frame. Raises ImageError where the codec cannot take them (NaN).
+
+        With a transform the host computes what the graph of `encode` does; symbols may differ where one is a tie.
+        """
+        profile = self._half.profile if isinstance(self._half, TransformHalf) else None
         try:
-            return featcodec.encode(features, self.spec)
+            return featcodec.encode(features, self.spec, profile=profile)
         except featcodec.FeatcodecError as error:
-            raise ImageError(f"codec {self.spec} cannot take the features of cut {self.cut.name}: {error}") from error
+            raise self._refusal(self.spec, error) from error
+
+    def _refusal(self, spec: featcodec.Spec, error: featcodec.FeatcodecError) -> ImageError:
+        return ImageError(f"codec {spec} cannot take the features of cut {self.cut.name}: {error}")
 
 
 def parse_codec(spec: str) -> featcodec.Spec:

@@ -9,6 +9,7 @@ import pytest
 import featcodec
 from splitnet.bundle import Bundle, Cut
 from splitnet.cloud import InferenceService
+from splitnet.cloud import service as service_module
 from splitnet.cloud.model import CloudModel
 from splitnet.errors import (
     FingerprintError,
@@ -74,9 +75,9 @@ def test_the_remaining_layers_run_once_for_all_tasks(
     calls: list[str] = []
     run = CloudModel.shared
 
-    def counted(self: CloudModel, cut: Cut, features: Array) -> dict[str, Array]:
+    def counted(self: CloudModel, cut: Cut, values: Array, *, coefficients: bool) -> dict[str, Array]:
         calls.append(cut.name)
-        return run(self, cut, features)
+        return run(self, cut, values, coefficients=coefficients)
 
     monkeypatch.setattr(CloudModel, "shared", counted)
     service.infer(request_)
@@ -149,7 +150,7 @@ def test_outputs_that_are_not_finite_are_refused(
 def test_late_work_does_not_reach_the_network(
     service: InferenceService, request_: InferenceRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "_decode", lambda *_: pytest.fail("the frame was decoded"))
+    monkeypatch.setattr(service_module, "decode_frame", lambda *_: pytest.fail("the frame was decoded"))
     with pytest.raises(LateError, match="before the request reached the network"):
         service.infer(request_, deadline=time.perf_counter() - 0.001)
 

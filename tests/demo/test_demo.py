@@ -5,28 +5,35 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from splitnet.bundle import Bundle
+import featcodec
+from splitnet.bundle import Bundle, add_transform
 from splitnet.cli.demo import demo
 from splitnet.demo import main as demo_main
 from splitnet.demo.main import DemoResults, builder_state, run_demo
 from splitnet.demo.measure import check_lossless, references
 from splitnet.demo.photos import labelled_photos
 from splitnet.demo.server import server_process
-from splitnet.demo.settings import CODECS, CUTS, LOSSLESS, SETTINGS
+from splitnet.demo.settings import CODECS, CUTS, LOSSLESS, Setting, settings_of
 from splitnet.errors import VerificationError
 
 
 @pytest.fixture(scope="module")
-def out(lite0_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(
+    lite0_bundle: Bundle,
+    profile_for: Callable[..., featcodec.TransformProfile],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A demo's folder with its bundle, calibrated at block7, if only with random matrices."""
     folder = tmp_path_factory.mktemp("demo")
-    shutil.copytree(lite0_bundle.path, folder / "bundle")
+    data = profile_for(lite0_bundle, "block7").to_bytes()
+    add_transform(lite0_bundle, "block7", data, step=1.5, out=folder / "bundle")
     (folder / "bundle.stamp").write_text(builder_state(), encoding="utf-8")
     return folder
 
@@ -53,10 +60,19 @@ def test_tables_fit_eighty_columns_uncut(results: DemoResults, printed: io.Strin
 
 def test_every_setting_has_its_figures(results: DemoResults) -> None:
     figures = results.figures()
-    assert len(results.rows) == len(CODECS) * len(CUTS) == len(SETTINGS)
-    for setting in SETTINGS:
+    settings = [row.setting for row in results.rows]
+    assert [one for one in settings if one.cut == "block7"][:3] == [
+        Setting("block7", "transform", "transform:step=1.5|rans"),
+        Setting("block7", "transform_1.0", "transform:step=1.0|rans"),
+        Setting("block7", "transform_2.0", "transform:step=2.0|rans"),
+    ]
+    assert [(one.cut, one.codec_name) for one in settings[-len(CODECS) * len(CUTS) :]] == [
+        (cut, name) for name in CODECS for cut in ("block7", "block4", "block10")
+    ]
+    for setting in settings:
         for name in ("bytes", "agreement", "accuracy", "edge_ms", "wire_ms", "cloud_ms"):
             assert f"{setting.figure}.{name}" in figures
+    assert figures["demo.block7.transform_2.0.bytes"] < figures["demo.block7.transform.bytes"] < 62_720
     assert figures["demo.block7.affine8_zstd.bytes"] < 14_000
     assert figures["demo.block7.affine8_zstd.agreement"] == 1.0
     assert figures["demo.block7.none_raw.bytes"] == pytest.approx(62_720, abs=64)
@@ -87,8 +103,17 @@ def test_the_page_holds_everything_itself(results: DemoResults, out: Path) -> No
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "http" not in page.replace("http://www.w3.org", "")
     assert page.count("<figure>") == 2
-    assert page.count("data:image/png") == 2 * 4
+    assert page.count("data:image/png") == 2 * 5
+    assert "transform:step=1.5|rans" in page
     written = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert written["figures"] == results.figures()
     assert set(written) == {"machine", "commit", "command", "figures", "rows"}
-    assert len(written["rows"]) == len(SETTINGS) * 2
+    assert len(written["rows"]) == len(results.rows) * 2
+
+
+def test_without_profiles_the_default_is_a_plain_codec(lite0_bundle: Bundle) -> None:
+    cuts = tuple(cut.model_copy(update={"transform": None}) for cut in lite0_bundle.manifest.cuts)
+    plain = Bundle(lite0_bundle.path, lite0_bundle.manifest.model_copy(update={"cuts": cuts}))
+    settings = settings_of(plain)
+    assert settings[0] == Setting("block7", "affine8_zstd", "affine:bits=8|zstd:level=3")
+    assert len(settings) == len(CODECS) * len(CUTS)

@@ -1,0 +1,77 @@
+"""From a frame to what a cloud graph takes, with an answer of the service for everything that is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import featcodec
+from splitnet.bundle.manifest import Cut
+from splitnet.cloud.model import CloudModel
+from splitnet.errors import FingerprintError, InvalidRequestError, OverloadedError
+from splitnet.runtime import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Features (1, *cut.shape), or `coefficients` (1, B, P, C) of the cut's transform."""
+
+    values: Array
+    coefficients: bool
+
+
+def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
+    """Decode a frame for `cut`, within the model's limits.
+
+    Raises
+    ------
+    InvalidRequestError
+        if it is malformed, holds another shape or dtype than the cut's, or a value that is not finite.
+    FingerprintError
+        if it was coded with a profile that the cut does not have here.
+    OverloadedError
+        if it is larger than the service accepts.
+    """
+    limits = model.limits[cut.name]
+    profile = model.calibrated[cut.name].profile if cut.name in model.calibrated else None
+    profiles = {} if profile is None else {profile.fingerprint: profile}
+    expected: tuple[int, ...] = (1, *cut.shape)
+    dtype: str = cut.dtype
+    try:
+        transformed = profile is not None and _quantiser(featcodec.info(frame, limits=limits)) == "transform"
+        if profile is not None and transformed:
+            expected, dtype = (1, *profile.symbols_shape), "float32"
+            values = featcodec.decode_coefficients(frame, profiles=profiles, limits=limits)[np.newaxis]
+        else:
+            values = featcodec.decode(frame, profiles=profiles, limits=limits)
+    except featcodec.ProfileRequiredError as error:
+        raise FingerprintError(_wrong_profile(error.fingerprint, model, cut)) from error
+    except featcodec.LimitError as error:
+        if len(frame) > limits.frame_bytes:
+            raise OverloadedError(
+                f"a frame of {len(frame)} bytes is over the limit of {limits.frame_bytes}; use a smaller codec"
+            ) from error
+        raise InvalidRequestError(f"the frame holds more than cut {cut.name} takes: {dtype} {expected}") from error
+    except featcodec.FeatcodecError as error:
+        raise InvalidRequestError(f"malformed frame: {error}") from error
+    if values.shape != expected or values.dtype.name != dtype:
+        raise InvalidRequestError(
+            f"the frame holds {values.dtype} {values.shape}; cut {cut.name} takes {dtype} {expected}"
+        )
+    if not np.isfinite(values).all():
+        raise InvalidRequestError(f"the frame for cut {cut.name} holds NaN or infinity")
+    return Content(values, transformed)
+
+
+def _quantiser(header: featcodec.FrameInfo) -> str:
+    return header.spec.partition("|")[0].partition(":")[0].strip()
+
+
+def _wrong_profile(fingerprint: bytes, model: CloudModel, cut: Cut) -> str:
+    calibrated = model.calibrated.get(cut.name)
+    known = "none" if calibrated is None else calibrated.profile.fingerprint[: len(fingerprint)].hex()
+    return (
+        f"the frame needs profile {fingerprint.hex()}, but cut {cut.name} of {model.bundle.manifest.name} has {known}; "
+        "deploy the same bundle on both"
+    )
