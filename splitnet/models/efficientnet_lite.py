@@ -134,12 +134,19 @@ class EfficientNetLite(nn.Module):
         self.classifier = nn.Linear(_HEAD, classes)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        named = {"stem": self.stem(image)}
-        x = named["stem"]
-        for index, block in enumerate(self.blocks):
-            x = named[f"block{index}"] = block(x)
-        named["head"] = self.head(x)
-        named["pooled"] = named["head"].mean((2, 3))
+        return self.resume("image", image)
+
+    def resume(self, name: str, tensor: Tensor) -> dict[str, Tensor]:
+        """Go on from the named tensor, or from "image": it and all that follow. Raises KeyError for a name that there is not."""
+        names = ("image", "stem", *(f"block{index}" for index in range(len(self.blocks))), "head", "pooled")
+        if name not in names:
+            raise KeyError(name)
+        layers = (self.stem, *self.blocks, self.head)
+        named, x = ({} if name == "image" else {name: tensor}), tensor
+        for index, layer in enumerate(layers[names.index(name) :], names.index(name) + 1):
+            x = named[names[index]] = layer(x)
+        if name != "pooled":
+            named["pooled"] = x.mean((2, 3))
         named["logits"] = self.classifier(named["pooled"])
         # Not functional.normalize: its expand() asks for the batch size, which would cross every cut as a
         # second tensor.
