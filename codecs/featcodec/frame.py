@@ -12,6 +12,7 @@ from featcodec.errors import ChecksumError, FrameError, InputError, TruncatedErr
 from featcodec.header import Extension, FrameInfo, TensorInfo
 from featcodec.limits import Limits
 from featcodec.wire import MAX_VARINT, Reader, varint
+from featcodec.words import expand, shorten
 
 MAGIC = b"\x89FCF"
 VERSION = 1
@@ -34,7 +35,7 @@ def pack(
         raise InputError(f"a frame holds 1 to {MAX_TENSORS} arrays, not {len(tensors)}")
     if fingerprint and len(fingerprint) not in FINGERPRINT_BYTES:
         raise InputError(f"a profile's fingerprint is a SHA-256 of 32 bytes, not {len(fingerprint)} bytes")
-    text = spec.encode("ascii")
+    text = shorten(spec)
     head = bytearray(MAGIC)
     head += bytes((VERSION, len(text))) + text
     head += bytes((len(fingerprint),)) + fingerprint
@@ -95,7 +96,7 @@ def parse(data: memoryview, limits: Limits) -> tuple[FrameInfo, list[memoryview]
 
 def _parse_body(data: memoryview, limits: Limits) -> tuple[FrameInfo, list[memoryview]]:
     reader = Reader(data[:-4], position=5)
-    spec = _spec(bytes(reader.take(reader.byte("spec length"), "spec")))
+    spec = expand(bytes(reader.take(reader.byte("spec length"), "spec")))
     fingerprint = bytes(reader.take(reader.byte("fingerprint length"), "fingerprint"))
     if fingerprint and len(fingerprint) not in FINGERPRINT_BYTES:
         raise FrameError(f"a fingerprint has 0 or 8 to 32 bytes, not {len(fingerprint)}")
@@ -112,12 +113,6 @@ def _parse_body(data: memoryview, limits: Limits) -> tuple[FrameInfo, list[memor
     if reader.left:
         raise FrameError(f"{reader.left} bytes stand between the last payload and the checksum")
     return FrameInfo(data[4], spec, fingerprint, tensors, extensions, len(data)), payloads
-
-
-def _spec(raw: bytes) -> str:
-    if not raw or not all(0x20 <= byte <= 0x7E for byte in raw):
-        raise FrameError(f"the frame's spec {raw!r} is empty or not printable ASCII")
-    return raw.decode("ascii")
 
 
 def _tensor(reader: Reader, limits: Limits) -> TensorInfo:

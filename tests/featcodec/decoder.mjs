@@ -12,6 +12,10 @@ const DTYPES = [
 const SIZE = Object.fromEntries(DTYPES);
 const LIMIT = 2 ** 28;
 
+const WORDS = [
+  "transform:step=", "|rans", "affine:bits=", "|zstd:level=", "|ctx", "|floats", "clip:levels=", "|shuffle",
+];
+
 function check(condition, message) {
   if (!condition) throw new Error(message);
 }
@@ -181,6 +185,11 @@ function decodeTensor(tensor, payload, [quantiser, ...coders]) {
   return dequantise(quantiser, readAll(bytes, type), tensor);
 }
 
+function expandWord(byte) {
+  check(byte < 0x80 || WORDS[byte - 0x80], "word");
+  return byte < 0x80 ? String.fromCharCode(byte) : WORDS[byte - 0x80];
+}
+
 function decode(frame) {
   check(frame.length >= 18, "truncated");
   check(frame.subarray(0, 4).equals(Buffer.from([0x89, 0x46, 0x43, 0x46])), "magic");
@@ -188,7 +197,7 @@ function decode(frame) {
   const body = frame.subarray(0, -4);
   check(zlib.crc32(body) === frame.readUInt32LE(frame.length - 4), "checksum");
   const reader = new Reader(body, 5);
-  const spec = parseSpec(reader.take(reader.u8()).toString("latin1"));
+  const spec = parseSpec([...reader.take(reader.u8())].map(expandWord).join(""));
   const fingerprint = reader.take(reader.u8());
   check(fingerprint.length === 0 || (fingerprint.length >= 8 && fingerprint.length <= 32), "fingerprint");
   const tensorCount = reader.u8();
