@@ -23,6 +23,7 @@ from splitnet.calibrate.state import State
 from splitnet.calibrate.statistics import COUNTED, profile_of
 from splitnet.cloud.model import CloudModel
 from splitnet.errors import ModelError, UsageError
+from splitnet.models.zoo import ZOO
 from splitnet.runtime.bundled import load_graph
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -83,6 +84,8 @@ class CutCalibration:
     ) -> None:
         self.bundle, self.cut, self.photos, self.settings = bundle, bundle.cut(cut), photos, settings
         self._tasks = _weighted(bundle, settings.weights)
+        if settings.method == "fisher" and bundle.manifest.name not in ZOO:
+            raise UsageError(f"{bundle.manifest.name} has no gradients (it is not in the zoo): use --method probing")
         self._advance, self._layout = advance, _layout(self.cut)
         self._state = State(work / self.cut.name, self._facts())
         self._folds = np.arange(len(photos)) % settings.folds

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from splitnet.bundle.manifest import Task
-from splitnet.errors import ModelError, UsageError
+from splitnet.errors import ModelError
 from splitnet.models.zoo import ZOO
 
 if TYPE_CHECKING:
@@ -41,21 +41,14 @@ class Gradients:
     Parameters
     ----------
     network
-        Name of a network of the zoo.
+        Name of a network of the zoo: only its networks have gradients.
     tasks
         With their weights; a task's kind decides on its distortion.
     deviation
         Standard deviation of the features.
-
-    Raises
-    ------
-    UsageError
-        if the zoo does not have the network: only its networks have gradients.
     """
 
     def __init__(self, network: str, cut: str, tasks: Mapping[Task, float], deviation: float, seed: int) -> None:
-        if network not in ZOO:
-            raise UsageError(f"{network} has no gradients (it is not in the zoo): use --method probing")
         self._module = cast("Resumable", ZOO[network].build())
         self._cut, self._tasks, self._deviation, self._seed = cut, tasks, deviation, seed
         for parameter in cast("torch.nn.Module", self._module).parameters():

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def build(
-    network: Annotated[str, typer.Argument(help="A network of the zoo (efficientnet-lite0) or an .onnx file.")],
+    network: Annotated[
+        str, typer.Argument(help="A network of the zoo (efficientnet-lite0, dlib-face-resnet) or an .onnx file.")
+    ],
     cuts: Annotated[str, typer.Option(help="Where to split: names with commas between them, or all.")],
     out: Annotated[Path, typer.Option(help="Directory to write; a bundle that is there is replaced.")],
     size: Annotated[str | None, typer.Option(help="Input size HEIGHTxWIDTH where the file leaves it free.")] = None,
@@ -36,10 +38,11 @@ def build(
     knows its own.
     """
     from splitnet.bundle.build import build_bundle
+    from splitnet.cli.progress import Report
 
     names = [name.strip() for name in cuts.split(",") if name.strip()]
     options = _options(size, mean, std, resize_short, task or [], labels)
-    with _Report() as report:
+    with Report() as report:
         bundle = build_bundle(network, out, cuts=names, options=options, progress=report)
     _show(bundle)
 
@@ -53,35 +56,6 @@ def _show(bundle: Bundle) -> None:
     typer.echo(f"{len(built)} of {len(manifest.cuts)} possible cuts: {names}")
     typer.echo(f"tasks {', '.join(task.name for task in manifest.tasks)}")
     typer.echo(f"fingerprint {bundle.fingerprint}")
-
-
-class _Report:
-    """A progress bar on standard error, on a terminal only."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-        console = Console(stderr=True)
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("starting", total=None)
-
-    def __enter__(self) -> _Report:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        self._progress.update(self._task, description=what, completed=done, total=total)
 
 
 def _options(

@@ -137,7 +137,7 @@ class EfficientNetLite(nn.Module):
         return self.resume("image", image)
 
     def resume(self, name: str, tensor: Tensor) -> dict[str, Tensor]:
-        """Go on from the named tensor, or from "image": it and all that follow. Raises KeyError for a name that there is not."""
+        """Go on from the named tensor, or from "image": it and all that follow. Raises KeyError for an unknown name."""
         names = ("image", "stem", *(f"block{index}" for index in range(len(self.blocks))), "head", "pooled")
         if name not in names:
             raise KeyError(name)

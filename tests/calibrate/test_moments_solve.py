@@ -18,7 +18,8 @@ LAYOUT = geometry((6, 4, 4))
 def _maps(count: int, seed: int = 0) -> Array:
     generator = np.random.default_rng(seed)
     mixing = generator.standard_normal((6, 6))
-    return (np.einsum("dc,nchw->ndhw", mixing, generator.standard_normal((count, 6, 4, 4))) + 3).astype(np.float32)
+    maps: Array = np.einsum("dc,nchw->ndhw", mixing, generator.standard_normal((count, 6, 4, 4))) + 3
+    return maps.astype(np.float32)
 
 
 def _filled(maps: Array, batch: int) -> Moments:
