@@ -52,6 +52,7 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate-
 	$(PYTHON) -m benchmarks.codecs
 	$(PYTHON) -m benchmarks.fidelity $(if $(DATA),--data $(DATA)) --cut block4,block7,block10
 	$(PYTHON) -m benchmarks.depth
+	$(if $(DATA),$(PYTHON) -m benchmarks.privacy --data $(DATA))
 
 figures: $(READY) ## The short version of every benchmark, and one table: figure, value, bar, met or not
 	$(PYTHON) -m benchmarks.figures
