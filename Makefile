@@ -42,16 +42,17 @@ proto: $(READY) ## Regenerate splitnet/v1 from proto/
 proto-check: $(READY) ## Fail when splitnet/v1 is not what proto/ generates
 	PYTHON=$(PYTHON) proto/generate --check
 
-bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate-fidelity on your photos
+bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate and fidelity, by depth too, on your photos
 	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[dev,bench]' -c constraints.txt
 	$(PYTHON) -m benchmarks.demo
 	$(PYTHON) -m benchmarks.footprint
 	$(PYTHON) -m benchmarks.rans
 	$(PYTHON) -m benchmarks.ctx
 	$(PYTHON) -m benchmarks.floats
-	$(PYTHON) -m benchmarks.codecs
+	$(PYTHON) -m benchmarks.coder_share
 	$(PYTHON) -m benchmarks.fidelity $(if $(DATA),--data $(DATA)) --cut block4,block7,block10
-	$(PYTHON) -m benchmarks.depth
+	$(PYTHON) -m benchmarks.codecs
+	$(PYTHON) -m benchmarks.depth $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(PYTHON) -m benchmarks.privacy --data $(DATA))
 
 figures: $(READY) ## The short version of every benchmark, and one table: figure, value, bar, met or not

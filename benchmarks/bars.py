@@ -25,6 +25,13 @@ class Bar:
 FLOAT_MAPS = ("block2", "block4", "block7", "block10", "add.14", "relu.0", "relu.4", "relu.18")
 
 BARS: dict[str, Bar] = {
+    "codec.block7.bytes_at_kl_011": Bar("<=", 3350, needed=False),
+    "codec.block7.bytes_at_kl_025": Bar("<=", 2350, needed=False),
+    "codec.block7.bytes_at_kl_045": Bar("<=", 1870, needed=False),
+    "codec.block7.cosine_at_kl_045": Bar(">=", 0.97, needed=False),
+    "codec.block7.ratio_to_best_image_codec": Bar(">=", 7, needed=False),
+    "codec.decode_share_of_cloud_graph": Bar("<=", 0.12),
+    "codec.encode_share_of_edge_graph": Bar("<=", 0.12),
     "demo.block7.affine8_zstd.agreement": Bar(">=", 1.0),
     "demo.block7.affine8_zstd.bytes": Bar("<=", 14_000),
     "demo.lossless.worst_difference": Bar("<=", 1e-5),

@@ -3,15 +3,20 @@
 Every cut of EfficientNet-Lite0 on the demo's 20 photos: float32 features with the best of the paper's four lossless
 coders (gzip, zlib, bzip2, LZMA), 8 and 4 bit affine symbols with LZMA, the share of top-1 answers that stay those of
 the unsplit network, and the work left to the device, beside the same crops as PNG and as JPEG (quality 90).
+
+With a folder of photos (`--data`) also the calibrated codec at every cut at one fidelity, see
+`benchmarks.depth_fidelity`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import mean
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
@@ -19,6 +24,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 import featcodec
+from benchmarks.depth_fidelity import FixedFidelity, ImageFile, image_in_results, measure_fixed, table
 from benchmarks.harness import Measured, main
 from splitnet.bundle import Bundle
 from splitnet.bundle.build import build_bundle
@@ -50,8 +56,8 @@ class Depth:
     affine4_agreement: float
 
 
-def measure(short: bool) -> Measured:
-    """All cuts (three photos when short); prints the table and draws out/depth/depth.png."""
+def measure(short: bool, data: Path | None = None) -> Measured:
+    """All cuts (three photos when short); prints the tables and draws out/depth/depth.png."""
     bundle = _bundle(OUT / "bundle")
     found = references(bundle, labelled_photos()[: 3 if short else 20], lambda _: None)
     model = CloudModel(bundle)
@@ -60,13 +66,22 @@ def measure(short: bool) -> Measured:
     jpeg = mean(one.jpeg_bytes for one in found)
     png = mean(one.png_bytes for one in found)
     Console(width=110).print(_table(rows, jpeg, png))
-    _plot(rows, jpeg, png, OUT / "depth.png")
+    fixed, image = measure_fixed(bundle, data, OUT, short) if data else ([], None)
+    if image:
+        Console(width=116).print(table(fixed, image, image_in_results()))
+    _plot(rows, jpeg, png, OUT / "depth.png", fixed, image)
     figures = {"depth.jpeg_q90.bytes": jpeg, "depth.png.bytes": png}
     for row in rows:
         figures[f"depth.{row.cut}.lossless.bytes"] = row.lossless_bytes
         figures[f"depth.{row.cut}.affine8_lzma.bytes"] = row.affine8_bytes
         figures[f"depth.{row.cut}.affine4_lzma.bytes"] = row.affine4_bytes
-    return Measured(figures, [asdict(row) for row in rows])
+    listed = [asdict(row) for row in rows]
+    if image:
+        figures["depth.fixed.image.bytes_at_kl_040"] = image.found.value
+        listed += [one.as_dict(image) for one in fixed]
+        for one in (one for one in fixed if isfinite(one.found.value)):
+            figures[f"depth.fixed.{one.cut}.bytes_at_kl_040"] = one.found.value
+    return Measured(figures, listed)
 
 
 def _bundle(directory: Path) -> Bundle:
@@ -105,7 +120,7 @@ def _depth(bundle: Bundle, model: CloudModel, cut: Cut, found: Sequence[Referenc
 
 
 def _table(rows: Sequence[Depth], jpeg: float, png: float) -> Table:
-    table = Table(
+    found = Table(
         title=f"Bytes by depth; the crop as PNG {png:,.0f}, as JPEG q90 {jpeg:,.0f} bytes",
         caption="work: share of the multiply-adds on the device; send: what takes fewer bytes, the lossless features or"
         " the PNG, the 8-bit features or the JPEG",
@@ -114,11 +129,11 @@ def _table(rows: Sequence[Depth], jpeg: float, png: float) -> Table:
         box=box.SIMPLE_HEAD,
         show_edge=False,
     )
-    table.add_column("cut", no_wrap=True)
+    found.add_column("cut", no_wrap=True)
     for name in ("shape", "work", "float32", "lossless", "send", "8 bit", "agree", "send", "4 bit", "agree"):
-        table.add_column(name, justify="right", no_wrap=True)
+        found.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(
+        found.add_row(
             row.cut,
             row.shape,
             f"{100 * row.work:.0f} %",
@@ -131,10 +146,17 @@ def _table(rows: Sequence[Depth], jpeg: float, png: float) -> Table:
             f"{row.affine4_bytes:,.0f}",
             f"{row.affine4_agreement:.2f}",
         )
-    return table
+    return found
 
 
-def _plot(rows: Sequence[Depth], jpeg: float, png: float, path: Path) -> None:
+def _plot(
+    rows: Sequence[Depth],
+    jpeg: float,
+    png: float,
+    path: Path,
+    fixed: Sequence[FixedFidelity] = (),
+    image: ImageFile | None = None,
+) -> None:
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     bytes_, work = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     names = [row.cut for row in rows]
@@ -145,7 +167,11 @@ def _plot(rows: Sequence[Depth], jpeg: float, png: float, path: Path) -> None:
         ("4 bit, LZMA", [row.affine4_bytes for row in rows], "#84a9d6"),
     ):
         bytes_.plot(names, values, marker="o", markersize=4, color=colour, label=label)
-    for label, value in ((f"the crop as\nPNG {png:,.0f}", png), (f"the crop as\nJPEG {jpeg:,.0f}", jpeg)):
+    lines = [(f"the crop as\nPNG {png:,.0f}", png), (f"the crop as\nJPEG {jpeg:,.0f}", jpeg)]
+    if image:
+        _plot_fixed(bytes_, fixed)
+        lines.append((f"at KL 0.04 as\n{image.label.partition(' ')[0]} {image.found.value:,.0f}", image.found.value))
+    for label, value in lines:
         bytes_.axhline(value, color="#1d2939", linestyle="--", linewidth=1)
         beside = bytes_.get_yaxis_transform()
         bytes_.annotate(label, (1, value), xycoords=beside, xytext=(6, 0), textcoords="offset points", va="center")
@@ -164,5 +190,21 @@ def _plot(rows: Sequence[Depth], jpeg: float, png: float, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def _plot_fixed(axes: Axes, fixed: Sequence[FixedFidelity]) -> None:
+    measured = [row for row in fixed if isfinite(row.found.value)]
+    names = [row.cut for row in measured]
+    axes.plot(
+        names,
+        [row.found.value for row in measured],
+        marker="o",
+        markersize=5,
+        linewidth=2.4,
+        color="#12805c",
+        label=f"KL 0.04, calibrated (ours), {fixed[0].photos} photos",
+    )
+    low, high = [row.found.low for row in measured], [row.found.high for row in measured]
+    axes.fill_between(names, low, high, color="#12805c", alpha=0.15, linewidth=0)
+
+
 if __name__ == "__main__":
-    main("depth", measure)
+    main("depth", measure, {"data": "folder of photos: also bytes at equal fidelity, with the calibrated codec"})

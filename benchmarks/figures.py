@@ -7,12 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import demo, floats, footprint, rans
+from benchmarks import coder_share, ctx, demo, depth, floats, footprint, rans
 from benchmarks.bars import BARS
+from benchmarks.fidelity import shipped
 from benchmarks.harness import figure_table
 from splitnet.figures import write_results
 
-SCRIPTS = (demo, footprint, rans, floats)
+SCRIPTS = (demo, footprint, rans, ctx, floats, shipped, coder_share, depth)
 
 
 def run() -> int:

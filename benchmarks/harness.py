@@ -27,14 +27,22 @@ class Measured:
     rows: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
 
-def main(script: str, measure: Callable[[bool], Measured]) -> None:
-    """Run one benchmark script: `--short` for a quick version, `--out DIR` for another folder than results/."""
+def main(script: str, measure: Callable[..., Measured], paths: Mapping[str, str] | None = None) -> None:
+    """Run one benchmark script: `--short` for a quick version, `--out DIR` for another folder than results/.
+
+    `paths` are further options by name, with their help; `measure` is given them as keywords, None where absent.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{script}")
     parser.add_argument("--short", action="store_true", help="fewer repeats")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON (default: benchmarks/results)")
+    for name, told in (paths or {}).items():
+        parser.add_argument(f"--{name}", type=Path, help=told)
     options = parser.parse_args()
-    measured = measure(options.short)
-    command = f"python -m benchmarks.{script}" + (" --short" if options.short else "")
+    given = {name: getattr(options, name) for name in paths or {}}
+    measured = measure(options.short, **given)
+    # Names of folders and files are the reader's own.
+    told = "".join(f" --{name} {name.upper()}" for name, path in given.items() if path is not None)
+    command = f"python -m benchmarks.{script}{told}" + (" --short" if options.short else "")
     write_results(options.out / f"{script}.json", command=command, figures=measured.figures, rows=measured.rows)
     Console().print(figure_table(measured.figures))
     print(f"wrote {os.path.relpath(options.out / f'{script}.json')}", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""`python -m benchmarks.codecs`: lossless codecs on a bundle's feature maps, or on yours."""
+"""`python -m benchmarks.codecs`: lossless codecs on a bundle's feature maps, or on yours.
+
+Lossy codecs are compared at equal fidelity by `python -m benchmarks.fidelity`; its published table is printed too.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from rich.progress import Progress
 from benchmarks.codecs import report, tensors
 from benchmarks.codecs.codecs import lossless
 from benchmarks.codecs.measure import Row, measure
+from benchmarks.fidelity.published import published_tables
 from benchmarks.harness import RESULTS
 from splitnet.demo.main import demo_bundle
 from splitnet.demo.photos import labelled_photos
@@ -45,6 +49,8 @@ def main(
         rows = _measure([one for maps in sets for one in tensors.with_symbols(maps)], 0.0 if short else 1.0)
         for title, found in report.sections(rows):
             console.print(report.terminal_table(title, found))
+        for part in published_tables():
+            console.print(part)
         results = (out if short or features or bundle else RESULTS) / "codecs.json"
         figures = {
             f"codecs.{row.tensor}.{row.kind}.{row.codec}.bits": row.bits_per_value for row in rows if not row.note

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks.fidelity import features, images, report, results, video
+from benchmarks.fidelity import calibrated, features, images, report, results, video
 from benchmarks.fidelity.curves import resamples
+from benchmarks.fidelity.headline import headline
 from benchmarks.fidelity.measure import Store
+from benchmarks.fidelity.methods import AnyMethod
 from benchmarks.fidelity.network import Network
 from benchmarks.fidelity.photos import find_photos, load_crops
 from benchmarks.fidelity.plot import plot
 from benchmarks.fidelity.run import Wanted, run
-from benchmarks.harness import RESULTS
+from benchmarks.fidelity.shipped import shipped_figures
+from benchmarks.harness import RESULTS, figure_table
 from splitnet.bundle import Bundle
 from splitnet.demo.main import demo_bundle
 from splitnet.errors import SplitnetError
@@ -36,6 +40,9 @@ def main(
     csv: Annotated[Path | None, typer.Option(help="Also write every setting as CSV.")] = None,
     latex: Annotated[Path | None, typer.Option(help="Also write a LaTeX table.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the page and of kept measurements.")] = Path("out/fidelity"),
+    work: Annotated[
+        Path | None, typer.Option(help="Folder of what an interrupted calibration goes on from; OUT/calibration.")
+    ] = None,
     short: Annotated[bool, typer.Option("--short", help="Five photos, one variant a format.")] = False,
 ) -> None:
     """Measure bytes and KL divergence to the unsplit network for image files, features and features as video.
@@ -45,29 +52,43 @@ def main(
     console = Console()
     wanted = Wanted(_names(cut), _names(only), short)
     try:
-        wanted.check([*images.variants(), *features.methods(), *video.variants()])
+        wanted.check([*images.variants(), *features.methods(), *video.variants(), *calibrated.methods(())])
         loaded = Bundle.load(bundle) if bundle else demo_bundle(Path("out/demo/bundle"), console)
         for name in wanted.cuts:
             loaded.cut(name)
-        crops = load_crops(find_photos(data, SHORT if short else limit), loaded.manifest.input)
-        found, trials = run(Network(loaded), crops, wanted, Store(out / "cache"))
+        photos = find_photos(data, SHORT if short else limit)
+        crops = load_crops(photos, loaded.manifest.input)
+        network, store = Network(loaded), Store(out / "cache")
+        paths = [photo.path for photo in photos]
+
+        def ours(cut: str) -> Sequence[AnyMethod]:
+            asked = wanted.any(calibrated.NAMES)
+            return calibrated.methods_for(loaded, cut, paths, work or out / "calibration") if asked else ()
+
+        found, trials = run(network, crops, wanted, store, ours)
         weights = resamples(len(crops))
-        sections = []
+        sections, codec = [], []
         for name, curves in found.items():
             with console.status(f"{name}: intervals"):
                 settings = results.setting_rows(name, curves, weights, crops.labels if labels else None)
                 rows = results.summarise(name, curves, weights)
                 sections.append(report.Section(name, rows, settings, plot(curves, weights)))
+                if len(crops) >= calibrated.CROSSFIT_FROM:
+                    codec += headline(f"codec.{name}", curves, weights)
+                codec += shipped_figures(network, name, store) if wanted.any(calibrated.NAMES) and not short else []
             Console(width=max(console.width, 116)).print(report.terminal_table(f"{name}, {len(crops)} photos", rows))
         whole = data is not None and not (only or short or limit or bundle)
         target = (RESULTS if whole else out) / "fidelity.json"
-        listed = [one.as_dict() for section in sections for one in section.rows]
+        listed = [one.as_dict() for one in codec]
+        listed += [one.as_dict() for section in sections for one in section.rows]
         listed += [dict(row) for section in sections for row in section.settings]
         listed += [{"table": "variants"} | one.as_dict() for one in trials]
+        figures = {one.name: one.found.value for one in codec}
         written = write_results(
             target,
             command=_command(data, cut, limit, only, short),
             figures=results.figures([row for section in sections for row in section.rows])
+            | figures
             | {"fidelity.photos": len(crops)},
             rows=listed,
         )
@@ -79,6 +100,8 @@ def main(
     except SplitnetError as error:
         typer.echo(f"benchmarks.fidelity: {error}", err=True)
         raise typer.Exit(2) from error
+    if figures:
+        console.print(figure_table(figures))
     console.print(f"wrote {target} and {out / 'index.html'}")
 
 

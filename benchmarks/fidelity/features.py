@@ -26,7 +26,7 @@ FAMILIES = (
 
 
 @cache
-def _sources() -> str:
+def sources() -> str:
     """A digest of featcodec's own code: no measurement survives a change of it."""
     folder = Path(featcodec.__file__).parent
     found = hashlib.sha256()
@@ -44,7 +44,7 @@ class Frames:
     spec: str
     settings: Sequence[str]
     group: str = "feature"
-    identity: str = field(default_factory=lambda: f"featcodec {_sources()}")
+    identity: str = field(default_factory=lambda: f"featcodec {sources()}")
 
     def encode(self, array: Array, setting: str, row: int) -> bytes:
         """The frame."""

@@ -23,8 +23,8 @@ DEFAULTS = frozenset(
 )
 """Variants measured where none are compared: a short run."""
 
-MethodsOf = Callable[[str, Subject], Sequence[AnyMethod]]
-"""More methods for a cut and its features: how a calibrated codec joins."""
+MethodsOf = Callable[[str], Sequence[AnyMethod]]
+"""More methods for a cut: how a calibrated codec joins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,10 @@ class Wanted:
         named = [one for one in methods if not self.only or one.name in self.only]
         return [one for one in named if isinstance(one, Missing) or one.label in DEFAULTS] if self.short else named
 
+    def any(self, names: Collection[str]) -> bool:
+        """Whether one of these names was asked for."""
+        return not self.only or any(name in self.only for name in names)
+
     def check(self, methods: Sequence[AnyMethod]) -> None:
         """Raises UsageError for a name that no method has."""
         known = list(dict.fromkeys(one.name for one in methods))
@@ -49,7 +53,7 @@ class Wanted:
 
 
 def run(
-    network: Network, crops: Crops, wanted: Wanted, store: Store, more: MethodsOf = lambda cut, subject: ()
+    network: Network, crops: Crops, wanted: Wanted, store: Store, more: MethodsOf = lambda cut: ()
 ) -> tuple[dict[str, list[Curve]], list[Trial]]:
     """Curves by cut, and what was tried of each format. Image files are the same for every cut and measured once.
 
@@ -72,9 +76,7 @@ def run(
             list(video.variants()), part_features, wanted, store, video.TRIAL, selection.VIDEO_SECONDS
         )
         trials += tried
-        others = [
-            one for one in (*features.methods(), *more(cut, subject)) if not wanted.only or one.name in wanted.only
-        ]
+        others = [one for one in (*features.methods(), *more(cut)) if not wanted.only or one.name in wanted.only]
         found[cut] = [*pictures, *_curves([*others, *videos], subject, store)]
     return found, trials
 
