@@ -58,16 +58,21 @@ def synthetic_profile(
 
 
 def synthetic_symbols(profile: TransformProfile, step: float, *, seed: int = 0) -> Array:
-    """int16 (B, P, C): symbols as such a profile expects them, magnitudes of neighbouring frequencies alike."""
+    """int16 (B, P, C): symbols drawn from any profile's own tables, magnitudes of neighbouring frequencies alike."""
     random = np.random.default_rng(seed)
-    means = LEAST * 2 ** ((profile.scales.astype(np.float64)) / 8) / step
     blocks, rows, _ = profile.symbols_shape
     noise = random.normal(0, 1, (blocks, *profile.blocks))
     for axis in (1, 2):
         noise = (noise + np.roll(noise, 1, axis)) / np.sqrt(2)
-    busy = np.exp2(0.8 * noise - 0.2).reshape(blocks, rows, 1)[:, profile.frequencies]
-    values = np.rint(random.laplace(0, 1, profile.symbols_shape) * means * busy)
-    return np.clip(values, -32767, 32767).astype(np.int16)
+    octaves = (0.8 * noise - 0.2).reshape(blocks, rows, 1)[:, profile.frequencies]
+    top = len(profile.tables) - 1
+    tables = np.clip(profile.tables_of(step) + np.rint(4 * octaves).astype(np.int64), 0, top)
+    slots = random.integers(0, 1 << 14, tables.shape)
+    folded = np.empty(tables.shape, np.int64)
+    for table in np.unique(tables):
+        here = tables == table
+        folded[here] = np.searchsorted(np.cumsum(profile.tables[table], dtype=np.int64), slots[here], side="right")
+    return np.where(folded & 1, -(folded + 1) // 2, folded // 2).astype(np.int16)
 
 
 @lru_cache(maxsize=1)
