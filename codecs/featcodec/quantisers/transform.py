@@ -18,6 +18,8 @@ from featcodec.profile_step import ProfileAtStep
 from featcodec.quantisers import dct
 
 _MOST = 32767
+_MOST_FLOAT16 = 65504.0
+_FLOAT32 = np.dtype("<f4")
 _PART = 1 << 20  # values transformed at once
 
 
@@ -72,11 +74,7 @@ class Transform(TransformQuantiser):
     def synthesise(self, coefficients: Array, dtype: np.dtype[Any], profile: Profile | None) -> Array:
         own = _checked(profile)
         with np.errstate(all="ignore"):
-            features = synthesise(coefficients, own)
-            if dtype.itemsize == 2:
-                ends = np.finfo(np.float16)
-                np.clip(features, ends.min, ends.max, out=features)
-            return features.astype(dtype)
+            return synthesise(coefficients, own, dtype)
 
 
 def _checked(profile: Profile | None) -> TransformProfile:
@@ -95,14 +93,18 @@ def analyse(features: Array, profile: TransformProfile) -> Array:
     return coefficients
 
 
-def synthesise(coefficients: Array, profile: TransformProfile) -> Array:
-    """float32 features (C, H, W) of float32 coefficients (B, P, C)."""
-    features = np.empty(profile.shape, np.float32)
+def synthesise(coefficients: Array, profile: TransformProfile, dtype: np.dtype[Any] = _FLOAT32) -> Array:
+    """Features (C, H, W) of float32 coefficients (B, P, C); as float16, clamped to its finite numbers."""
+    features = np.empty(profile.shape, dtype)
     for rows, blocks in _parts(profile):
         part = features[:, rows]
         frequencies = np.empty_like(coefficients[blocks])
         frequencies[:, profile.frequencies] = _by_band(coefficients[blocks], profile.synthesis, profile.bands)
-        part[:] = dct.inverse(frequencies, profile.blocks, part.shape) + profile.mean[:, None, None]
+        values = dct.inverse(frequencies, profile.blocks, part.shape)
+        values += profile.mean[:, None, None]
+        if dtype.itemsize == 2:
+            np.clip(values, -_MOST_FLOAT16, _MOST_FLOAT16, out=values)
+        part[:] = values
     return features
 
 
