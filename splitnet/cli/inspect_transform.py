@@ -34,7 +34,7 @@ def transform_report(bundle: Bundle, cut: Cut) -> dict[str, Any]:
 
 
 def print_transform(console: Console, bundle: Bundle, cut: Cut) -> None:
-    """A few lines, and the curve as a table: the step, then whatever other numbers its first row has."""
+    """A few lines, and the curve as a table: the step, then its rows' other numbers, without the ends of intervals."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -52,7 +52,8 @@ def print_transform(console: Console, bundle: Bundle, cut: Cut) -> None:
     rows = [] if report["curve"] is None else report["curve"]["rows"]
     if not rows:
         return
-    columns = sorted((name for name, value in rows[0].items() if isinstance(value, int | float)), key="step".__ne__)
+    columns = [name for name, value in rows[0].items() if isinstance(value, int | float) and not _is_end(name)]
+    columns.sort(key="step".__ne__)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(escape(name), justify="right", no_wrap=True)
@@ -75,6 +76,10 @@ def _curve(bundle: Bundle, cut: Cut) -> dict[str, Any] | None:
     except (ValueError, RecursionError, KeyError, TypeError):
         pass
     raise BundleError(f"{bundle.path / path} is not a curve: its `rows` must be objects; build the bundle again")
+
+
+def _is_end(name: str) -> bool:
+    return name.endswith(("_low", "_high"))
 
 
 def _number(value: object) -> str:

@@ -49,11 +49,6 @@ class _Client:
         """Name of the cut in use."""
         return self.encoder.cut.name
 
-    @property
-    def codec(self) -> str:
-        """Spec of the codec in use."""
-        return str(self.encoder.spec)
-
     def request(self, frame: bytes, tasks: Sequence[str], top_k: int, outputs: bool) -> InferenceRequest:
         """A request for `frame`. Raises UsageError for an unknown task, OverloadedError for too large a frame."""
         for task in tasks:
@@ -112,6 +107,8 @@ class Edge:
     threads
         Threads of one run of the edge graph.
 
+    With a transform, ``edge.encoder.step = 2.0`` makes the frames of the photos that follow smaller.
+
     Raises
     ------
     UsageError, BundleError
@@ -135,6 +132,7 @@ class Edge:
         self._client = _Client(bundle, cut, codec, threads)
         self.bundle = self._client.bundle
         self.cut = self._client.cut
+        self.encoder = self._client.encoder
         self._transport = _transport(server, self.bundle) if isinstance(server, str) else server
 
     def connect(self, timeout: float = CONNECT_TIMEOUT) -> ModelInfo:
@@ -201,6 +199,7 @@ class AsyncEdge:
         self._client = _Client(bundle, cut, codec, threads)
         self.bundle = self._client.bundle
         self.cut = self._client.cut
+        self.encoder = self._client.encoder
         self._transport = _async_transport(server, self.bundle) if isinstance(server, str) else server
         # One thread, and always the same: it keeps a device's other cores free, and each further thread that decodes
         # photos and runs graphs would hold tens of megabytes of freed memory for itself.

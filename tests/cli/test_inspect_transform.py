@@ -16,7 +16,12 @@ from splitnet.bundle.build import build_bundle
 from splitnet.cli.inspect import inspect
 from splitnet.errors import BundleError
 
-CURVE = {"rows": [{"step": 1.0, "bytes": 2320.4, "kl": 0.0105}, {"step": 2.0, "bytes": 160.25, "kl": 0.04, "x": "y"}]}
+CURVE = {
+    "rows": [
+        {"bytes": 2320.4, "bytes_low": 2000.0, "step": 1.0, "kl": 0.0105},
+        {"step": 2.0, "bytes": 160.25, "kl": 0.04, "x": "y"},
+    ]
+}
 app = typer.Typer()
 app.command()(inspect)
 

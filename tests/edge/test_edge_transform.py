@@ -80,13 +80,16 @@ async def test_async(bundle: Bundle, address: str, photo: Array) -> None:
 
 
 @pytest.mark.parametrize("codec", [None, ""])
-def test_the_default_codec_is_the_cuts_own(bundle: Bundle, plain: Bundle, codec: str | None) -> None:
+def test_the_default_codec_is_the_cuts_own(bundle: Bundle, plain: Bundle, photo: Array, codec: str | None) -> None:
     assert EdgeEncoder(bundle).cut.name == "flat"
     assert str(EdgeEncoder(bundle, "r2", codec).spec) == "transform:step=0.5|rans"
     assert EdgeEncoder(bundle, "pool", codec).spec == featcodec.parse_spec(PLAIN_CODEC)
     assert EdgeEncoder(plain, "r2", codec).spec == featcodec.parse_spec(PLAIN_CODEC)
     with Edge(bundle, cut="r2", codec=codec) as edge:
         assert edge.connect().summary.fingerprint == bundle.fingerprint
+        before = edge.infer(photo).frame_bytes
+        edge.encoder.step = 4.0
+        assert edge.infer(photo).frame_bytes < before
 
 
 def test_a_cut_without_a_profile(bundle: Bundle, plain: Bundle) -> None:
