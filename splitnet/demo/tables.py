@@ -15,6 +15,7 @@ from splitnet.edge.trace import medians
 
 if TYPE_CHECKING:
     from splitnet.demo.main import DemoResults
+    from splitnet.demo.measure import Row
 
 
 def print_tables(results: DemoResults, console: Console) -> None:
@@ -68,7 +69,7 @@ def setting_table(results: DemoResults) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("bytes", "xJPEG", "xPNG", "agree", "acc", "edge", "wire", "cloud"):
         table.add_column(name, justify="right", no_wrap=True)
-    following = [*(row.setting.codec_name for row in results.rows[1:]), ""]
+    following = [*(_section(row) for row in results.rows[1:]), ""]
     for row, after in zip(results.rows, following, strict=True):
         edge, wire, cloud = row.milliseconds()
         table.add_row(
@@ -82,6 +83,12 @@ def setting_table(results: DemoResults) -> Table:
             f"{edge:.1f}",
             f"{wire:.2f}",
             f"{cloud:.1f}",
-            end_section=row.setting.codec_name != after,
+            end_section=_section(row) != after,
         )
     return table
+
+
+def _section(row: Row) -> str:
+    """Rows of one codec stand together, and so do a transform's of every step."""
+    name = row.setting.codec_name
+    return "transform" if name.startswith("transform") else name
