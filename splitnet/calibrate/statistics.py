@@ -19,6 +19,11 @@ from splitnet.calibrate.solve import Transform
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+POINT_SHARE = 0.25
+"""How far a reconstruction point goes from the middle of its interval to the centroid. The centroid has the least
+squared error but takes energy out of the features, which costs a network more than noise does. KL divergence at block7
+of EfficientNet-Lite0 and a step of 2.2: 0.041 nats at the centroid, 0.027 in the middle, 0.037 half as far beyond."""
+
 TABLES, RADIUS, POINTS = 64, 255, 9
 """Number of tables (a quarter octave apart), largest magnitude in one, magnitudes with a reconstruction point."""
 
@@ -110,7 +115,7 @@ def _expected(plain: featcodec.TransformProfile, coefficients: Array) -> Array:
 
 
 def _points(plain: featcodec.TransformProfile, coefficients: Array) -> Array:
-    """Mean of abs(y) / step - abs(s) by table and magnitude, float32 (T, POINTS): the centroid condition."""
+    """`POINT_SHARE` of the mean of abs(y) / step - abs(s) by table and magnitude, float32 (T, POINTS)."""
     total, count = np.zeros(TABLES * POINTS), np.zeros(TABLES * POINTS)
     for step in COUNTED:
         chosen = np.broadcast_to(plain.tables_of(step), coefficients.shape)
@@ -120,7 +125,7 @@ def _points(plain: featcodec.TransformProfile, coefficients: Array) -> Array:
         key = chosen[met].astype(np.int64) * POINTS + magnitude[met].astype(np.int64)
         total += np.bincount(key, scaled[met] - magnitude[met], len(total))
         count += np.bincount(key, minlength=len(count))
-    points: Array = (total / (count + 10)).reshape(TABLES, POINTS).astype(np.float32)
+    points: Array = (POINT_SHARE * total / (count + 10)).reshape(TABLES, POINTS).astype(np.float32)
     return points
 
 
