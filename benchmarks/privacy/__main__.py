@@ -50,6 +50,8 @@ def main(
         found = run(network, paths, _names(cuts), chosen, profiles, SHORT if short else FULL, seed, out / "decoders")
         tested = len(paths[:: photos.FOLDS])
         Console(width=max(console.width, 116)).print(report.table(found.leaks, found.references, tested))
+        for line in found.lacking:
+            console.print(line, style="red")
         whole = not short and (cuts, steps, seed) == (CUTS, STEPS, 0)
         target = (RESULTS if whole else out) / "privacy.json"
         write_results(

@@ -50,7 +50,8 @@ class Quality:
 class Leak:
     """One codec at one cut. `adapted`: the decoder was also trained on features behind this codec.
 
-    `files` has PSNR and SSIM of image files of at most the frame's bytes, None where there are none so small.
+    `files` has PSNR and SSIM of image files of at most the frame's bytes, None where there are none so small;
+    `profile` is the fingerprint of the profile used, if any.
     """
 
     cut: str
@@ -59,6 +60,7 @@ class Leak:
     size: float
     quality: Quality
     files: Mapping[str, tuple[float, float] | None]
+    profile: str = ""
 
     @property
     def figure(self) -> str:
@@ -95,7 +97,6 @@ def attack(
     network: Network,
     wire: Wire,
     cut: str,
-    codecs: Sequence[Codec],
     subjects: Subjects,
     effort: Effort,
     seed: int,
@@ -125,15 +126,15 @@ def attack(
         received, sizes = wire.transmit(tests, codec)
         quality = judge(network, subjects, reconstruct(decoder, received))
         files = {kind: within(ladder, sizes) for kind, ladder in subjects.ladders.items()}
-        leak = Leak(cut, codec, adapted, mean(sizes), quality, files)
+        leak = Leak(cut, codec, adapted, mean(sizes), quality, files, wire.fingerprint * codec.calibrated)
         leaks.append(leak)
         if len(shown):
             seen[leak.figure] = reconstruct(decoder, wire.transmit(shown, codec)[0])
         advance(f"{cut}: {codec.label}")
 
-    for codec in codecs:
+    for codec in wire.codecs:
         test(codec, False)
-    calibrated = [codec for codec in codecs if codec.calibrated]
+    calibrated = [codec for codec in wire.codecs if codec.calibrated]
     if calibrated:
         # Two views of a photo: coding all of them takes longer than learning from them.
         count = min(len(learned), 2 * subjects.centres)

@@ -50,13 +50,12 @@ def codec_of(text: str) -> Codec:
 class Wire:
     """The features of one cut, and what is left of them behind each codec.
 
-    Raises
-    ------
-    UsageError
-        where a codec needs the cut's profile and `profiles` has none.
+    `codecs` are those that were asked for, without calibrated ones where `profiles` has no profile of the cut;
+    `lacking` says so then. Raises UsageError for a cut that the bundle lacks, or a profile that cannot be read.
     """
 
     def __init__(self, network: Network, cut: str, codecs: Sequence[Codec], profiles: Path) -> None:
+        self.codecs, self.lacking = tuple(codecs), ""
         self._encoder = EdgeEncoder(network.bundle, cut, "none|raw")
         self._input = network.bundle.manifest.input
         self.shape = self._encoder.cut.shape
@@ -64,11 +63,18 @@ class Wire:
         if any(codec.calibrated for codec in codecs):
             path = profiles / f"{cut}.safetensors"
             if not path.is_file():
-                raise UsageError(f"no profile {path}: give --profiles, or --steps none,affine4 to do without")
+                self.codecs = tuple(codec for codec in codecs if not codec.calibrated)
+                self.lacking = f"{cut}: no profile {path}, so no steps; splitnet calibrate makes one"
+                return
             try:
                 self._profile = featcodec.load_profile(path)
             except featcodec.FeatcodecError as error:
                 raise UsageError(f"{path}: {error}") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the profile, in hexadecimal; empty without one."""
+        return "" if self._profile is None else self._profile.fingerprint.hex()
 
     def features(
         self, crops: Sequence[Array], advance: Callable[[], object] = lambda: None, dtype: type = np.float32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from rich import box
@@ -41,7 +42,10 @@ def table(leaks: Sequence[Leak], references: Mapping[str, Quality], photos: int)
 
 
 def figures(leaks: Sequence[Leak], references: Mapping[str, Quality], photos: int) -> dict[str, float]:
-    """Flat names: `privacy.CUT.CODEC.MEASURE`, `privacy.CUT.CODEC.bytes`, `privacy.CUT.CODEC.avif_psnr_db` ..."""
+    """Flat names: `privacy.CUT.CODEC.MEASURE`, `privacy.CUT.CODEC.bytes`, `privacy.CUT.CODEC.avif_psnr_db` ...
+
+    None for the infinite PSNR of the crop itself.
+    """
     found: dict[str, float] = {"privacy.photos": photos}
     for name, quality in references.items():
         found |= {f"privacy.{name}.{measure}": getattr(quality, measure) for measure in _MEASURES}
@@ -51,21 +55,26 @@ def figures(leaks: Sequence[Leak], references: Mapping[str, Quality], photos: in
         for kind, pair in one.files.items():
             if pair is not None:
                 found |= {f"{one.figure}.{kind}_psnr_db": pair[0], f"{one.figure}.{kind}_ssim": pair[1]}
-    return {name: float(f"{value:.6g}") for name, value in found.items()}
+    return {name: float(f"{value:.6g}") for name, value in found.items() if isfinite(value)}
 
 
 def rows(leaks: Sequence[Leak], references: Mapping[str, Quality]) -> list[dict[str, Any]]:
     """For JSON."""
-    found: list[dict[str, Any]] = [{"reference": name} | asdict(quality) for name, quality in references.items()]
+    found: list[dict[str, Any]] = [{"reference": name} | _finite(quality) for name, quality in references.items()]
     for one in leaks:
         told = {"cut": one.cut, "spec": one.codec.spec, "adapted": one.adapted, "bytes": one.size}
-        found.append(told | asdict(one.quality) | {"files": dict(one.files)})
+        found.append(told | _finite(one.quality) | {"files": dict(one.files), "profile": one.profile})
     return found
+
+
+def _finite(quality: Quality) -> dict[str, float | None]:
+    """Without the infinite PSNR of a copy, which JSON does not know."""
+    return {name: value if isfinite(value) else None for name, value in asdict(quality).items()}
 
 
 def _cells(quality: Quality) -> list[str]:
     shares = (f"{100 * share:.0f} %" for share in (quality.top1, quality.retrieval))
-    psnr = "" if quality.psnr_db == float("inf") else f"{quality.psnr_db:.1f}"
+    psnr = f"{quality.psnr_db:.1f}" if isfinite(quality.psnr_db) else ""
     return [psnr, f"{quality.ssim:.2f}", *shares]
 
 

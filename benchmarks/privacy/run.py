@@ -19,12 +19,14 @@ from splitnet.runtime import Array
 
 @dataclass(frozen=True)
 class Found:
-    """`references`: the crop itself at 112x112 and the mean photo; `seen`: of `shown`, by figure of the leak."""
+    """`references`: the crop itself at 112x112 and the mean photo; `seen`: of `shown`, by figure of the
+    leak; `lacking`: what could not be measured."""
 
     leaks: Sequence[Leak]
     references: Mapping[str, Quality]
     shown: Sequence[Array]
     seen: Mapping[str, Sequence[Array]]
+    lacking: Sequence[str]
 
 
 def run(
@@ -60,10 +62,10 @@ def run(
         leaks: list[Leak] = []
         seen: dict[str, Sequence[Array]] = {}
         for cut, wire in wires.items():
-            some, pictures = attack(network, wire, cut, codecs, subjects, effort, seed, keep, advance)
+            some, pictures = attack(network, wire, cut, subjects, effort, seed, keep, advance)
             leaks += some
             seen |= pictures
-    return Found(leaks, references, subjects.shown, seen)
+    return Found(leaks, references, subjects.shown, seen, [wire.lacking for wire in wires.values() if wire.lacking])
 
 
 def _work(count: int, cuts: int, codecs: int, effort: Effort) -> int:

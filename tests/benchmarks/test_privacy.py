@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,13 +211,15 @@ def test_figures_table_and_picture(tmp_path: Path) -> None:
         Leak("block7", codec_of(text), adapted, 1500.4, quality, {"jpeg": None, "avif": (30.0, 0.9)})
         for text, adapted in (("none", False), ("2", False), ("2", True))
     ]
-    figures = report.figures(leaks, {"mean_photo": quality}, 100)
+    references = {"mean_photo": quality, "crop_at_112": Quality(float("inf"), 1.0, 0.8, 1.0)}
+    figures = report.figures(leaks, references, 100)
     assert figures["privacy.block7.none.psnr_db"] == 18.5
     assert figures["privacy.block7.step2_adapted.retrieval"] == 0.9
     assert figures["privacy.mean_photo.ssim"] == 0.4
     assert "privacy.block7.step2.jpeg_psnr_db" not in figures
-    assert report.table(leaks, {"mean_photo": quality}, 100).row_count == 4
-    assert [row.get("spec") for row in report.rows(leaks, {})] == ["none|floats", *["transform:step=2|rans"] * 2]
+    assert report.table(leaks, references, 100).row_count == 5
+    rows = json.loads(json.dumps(report.rows(leaks, references), allow_nan=False))
+    assert [row.get("spec") for row in rows] == [None, None, "none|floats", *["transform:step=2|rans"] * 2]
     shown = [np.zeros((224, 224, 3), np.uint8)]
     draw(shown, leaks, {one.figure: [np.zeros((SIDE, SIDE, 3), np.uint8)] for one in leaks}, tmp_path / "a" / "b.png")
     with Image.open(tmp_path / "a" / "b.png") as drawn:
