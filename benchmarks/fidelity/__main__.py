@@ -76,7 +76,7 @@ def main(
                 if len(crops) >= calibrated.CROSSFIT_FROM:
                     codec += headline(f"codec.{name}", curves, weights)
                 codec += shipped_figures(network, name, store) if wanted.any(calibrated.NAMES) and not short else []
-            Console(width=max(console.width, 116)).print(report.terminal_table(f"{name}, {len(crops)} photos", rows))
+            Console(width=max(console.width, 124)).print(report.terminal_table(f"{name}, {len(crops)} photos", rows))
         whole = data is not None and not (only or short or limit or bundle)
         target = (RESULTS if whole else out) / "fidelity.json"
         listed = [one.as_dict() for one in codec]

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.fidelity.curves import LEVELS
+from benchmarks.fidelity.headline import CODEC
 from benchmarks.fidelity.methods import GROUPS
 from benchmarks.fidelity.results import Curve
 from splitnet.runtime import Array
@@ -22,10 +23,10 @@ COLOURS = {
     "image": ("#f0b429", "#de7b0f", "#b42318", "#7a271a"),
     "feature": ("#b8c4d6", "#93a4bd", "#67809f", "#8fbf9f", "#4f8a63"),
     "video": ("#a98bd4", "#6d3fc0"),
-    "ours": ("#1d66d0", "#0b3a86"),
+    "ours": ("#0b3a86", "#7fb0f0"),
 }
-BANDS = ("jpeg", "avif", "affine_ctx", "x265")
-"""Methods drawn with their bootstrap band, besides ours: bands of all would hide the lines."""
+BANDS = ("jpeg", "avif", "affine_ctx", "x265", CODEC)
+"""Methods drawn with their bootstrap band: bands of all would hide the lines."""
 KL_RANGE = (0.006, 0.15)
 
 
@@ -59,7 +60,7 @@ def plot(curves: Sequence[Curve], weights: Array) -> str:
 def _line(axes: Axes, one: Curve, colour: str, weights: Array) -> None:
     size, kl = one.means(np.full(weights.shape[1], 1 / weights.shape[1]))
     order = np.argsort(size)
-    ours = one.method.group == "ours"
+    ours = one.method.name == CODEC
     axes.plot(
         size[order],
         kl[order],
@@ -71,7 +72,7 @@ def _line(axes: Axes, one: Curve, colour: str, weights: Array) -> None:
         label=one.method.label,
         zorder=4 if ours else 3,
     )
-    if ours or one.method.name in BANDS:
+    if one.method.name in BANDS:
         low, high = np.quantile(one.means(weights.T)[1], (0.025, 0.975), axis=1)
         axes.fill_between(size[order], low[order], high[order], color=colour, alpha=0.13, linewidth=0, zorder=2)
 
@@ -90,7 +91,9 @@ def _ticks(axes: Axes) -> None:
     axes.set_yticks(levels)
     axes.set_yticklabels([f"{level:g}" for level in levels])
     low, high = axes.get_xlim()
-    steps = [m * 10**e for e in range(1, 7) for m in (1, 1.5, 2, 3, 4, 5, 7)]
+    # More labels than these run into each other.
+    digits = (1, 2, 5) if high / low > 15 else (1, 1.5, 2, 3, 4, 5, 7)
+    steps = [m * 10**e for e in range(1, 7) for m in digits]
     axes.set_xticks([float(value) for value in steps if low <= value <= high])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
