@@ -33,7 +33,7 @@ class Effort:
     adapting: int
 
 
-FULL, SHORT = Effort(3, 300, 80), Effort(2, 20, 5)
+FULL, SHORT = Effort(3, 300, 60), Effort(2, 20, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ def attack(
 ) -> tuple[list[Leak], dict[str, list[Array]]]:
     """Every codec at one cut: what leaks, and by codec's name reconstructions of the photos to show.
 
-    The trained decoder is kept in the folder `keep`. The last calibrated codec is also attacked by a decoder that went
-    on learning from features behind that codec.
+    Trained decoders are kept in the folder `keep`. The last calibrated codec is also attacked by a decoder that went on
+    learning from features behind that codec.
     """
     pictures = np.stack([small(one).transpose(2, 0, 1) for one in subjects.views])
     learned = wire.features(subjects.views, lambda: advance(f"{cut}: features"), np.float16)
@@ -139,6 +139,11 @@ def attack(
         # Two views of a photo: coding all of them takes longer than learning from them.
         count = min(len(learned), 2 * subjects.centres)
         received, _ = wire.transmit(learned[:count], calibrated[-1], lambda: advance(f"{cut}: frames to learn from"))
-        train(decoder, received, pictures[:count], effort.adapting, seed + 1, 1e-3, lambda: advance(f"{cut}: adapting"))
+
+        def adapt() -> None:
+            steps = effort.adapting
+            train(decoder, received, pictures[:count], steps, seed + 1, 1e-3, lambda: advance(f"{cut}: adapting"))
+
+        trained(decoder, received, pictures[:count], (effort, seed), keep, adapt)
         test(calibrated[-1], True)
     return leaks, seen

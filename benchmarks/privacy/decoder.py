@@ -57,10 +57,15 @@ class Decoder(nn.Module):
             width = WIDTHS[side]
             layers.append(nn.ReLU() if side == SIDE // 2 else Residual(width))
         self.last = nn.Conv2d(width, 12, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
         self.network = nn.Sequential(*layers, self.last, nn.PixelShuffle(2))
+        for module in self.network.modules():
+            if isinstance(module, nn.Conv2d):
+                # Keeps the signal's size from layer to layer; with torch's own it fades, and learning takes long.
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+                _zero(module.bias)
+            if isinstance(module, Residual):
+                module.second.weight.data.mul_(0.3)
+        nn.init.zeros_(self.last.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         x = (features - self.shift) * self.scale
@@ -93,3 +98,8 @@ class Decoder(nn.Module):
         self.linear.weight.copy_(found[:-1].T.reshape(self.linear.weight.shape))
         assert self.linear.bias is not None
         self.linear.bias.copy_(found[-1])
+
+
+def _zero(bias: Tensor | None) -> None:
+    if bias is not None:
+        nn.init.zeros_(bias)
