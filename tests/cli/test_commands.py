@@ -31,7 +31,10 @@ def _edge(bundle: Bundle, address: str, *arguments: str) -> subprocess.Completed
 
 def test_json_lines(lite0_bundle: Bundle, address: str, photos: tuple[Path, ...]) -> None:
     sources = [word for photo in photos[:3] for word in ("--source", str(photo))]
-    done = _edge(lite0_bundle, address, *sources, "--json", "--trace", "--tasks", "classification", "--top-k", "2")
+    codec = ["--codec", "affine:bits=8|zstd"]
+    done = _edge(
+        lite0_bundle, address, *sources, *codec, "--json", "--trace", "--tasks", "classification", "--top-k", "2"
+    )
     assert done.returncode == ExitCode.OK, done.stderr
     *lines, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert sorted(line["photo"] for line in lines) == sorted(str(photo) for photo in photos[:3])
