@@ -22,7 +22,7 @@ from splitnet.runtime import Array
 if TYPE_CHECKING:
     from splitnet.calibrate.calibration import Calibrated
 
-STEPS = ("4", "3", "2.5", "2.25", "2", "1.75", "1.5", "1.25", "1", "0.75")
+STEPS = ("6", "4", "3", "2.5", "2.25", "2", "1.75", "1.5", "1.25", "1", "0.75")
 FAMILIES = (
     ("transform", "ours: transform, rans", "transform:step={}|rans"),
     ("transform_order0", "ours: transform, rans of order 0", "transform:step={}|rans:context=0"),
