@@ -11,7 +11,6 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.fidelity.curves import LEVELS
-from benchmarks.fidelity.methods import GROUPS
 from benchmarks.harness import RESULTS
 
 RERUN = "measure it with: python -m benchmarks.fidelity --data FOLDER --cut block4,block7,block10"
@@ -33,14 +32,10 @@ def published_tables(path: Path = RESULTS / "fidelity.json") -> Iterator[Table |
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("method", no_wrap=True)
-    table.add_column("sends", no_wrap=True)
     for level in LEVELS:
-        table.add_column(f"KL {level:g}", justify="right")
+        table.add_column(f"KL {level:g}", justify="right", no_wrap=True)
     for row in rows:
         sizes = [row[f"bytes_at_kl_{1000 * level:03.0f}"][0] for level in LEVELS]
-        group = row["group"]
-        style = "bold" if group == "ours" else ""
-        table.add_row(
-            row["label"], GROUPS[group], *("–" if one is None else f"{one:,.0f}" for one in sizes), style=style
-        )
+        style = "bold" if row["group"] == "ours" else ""
+        table.add_row(row["label"], *("–" if one is None else f"{one:,.0f}" for one in sizes), style=style)
     return table
