@@ -28,6 +28,7 @@ BARS: dict[str, Bar] = {
     "codec.block7.bytes_at_kl_011": Bar("<=", 3350, needed=False),
     "codec.block7.bytes_at_kl_025": Bar("<=", 2350, needed=False),
     "codec.block7.bytes_at_kl_045": Bar("<=", 1870, needed=False),
+    "codec.block7.bytes_at_kl_045_cosine_97": Bar("<=", 1870, needed=False),
     "codec.block7.cosine_at_kl_045": Bar(">=", 0.97, needed=False),
     "codec.block7.ratio_to_best_image_codec": Bar(">=", 7, needed=False),
     "codec.decode_share_of_cloud_graph": Bar("<=", 0.12),

@@ -112,8 +112,9 @@ def test_headline_figures() -> None:
     assert found["codec.block7.ratio_to_best_feature_codec"] == pytest.approx(1.5)
     # At KL 0.045 the cosine is below 0.97, so that the cosine decides on these bytes.
     assert 0.9 < cosine_at(ours, 0.045, np.full(2, 0.5)) < 0.96
-    assert found["codec.block7.cosine_at_kl_045"] == pytest.approx(0.97)
-    assert 2000 < found["codec.block7.bytes_at_kl_045"] < 4000
+    assert found["codec.block7.cosine_at_kl_045"] < 0.96
+    assert 2000 < found["codec.block7.bytes_at_kl_045_cosine_97"] < 4000
+    assert found["codec.block7.bytes_at_kl_045"] < found["codec.block7.bytes_at_kl_045_cosine_97"]
     assert np.isnan(cosine_at(ours, 0.2, np.full(2, 0.5)))
     assert headline("codec.block7", curves[:-1], resamples(2, 20)) == []
     alone = [one.name for one in headline("codec.block7.shipped", [ours], resamples(2, 20))]
