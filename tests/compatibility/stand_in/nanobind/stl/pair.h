@@ -1,0 +1,2 @@
+// nanobind.h of the stand-in has it.
+#pragma once
