@@ -11,7 +11,7 @@ from torch.nn import functional
 from splitnet.runtime import Array
 
 SIDE = 112
-"""Pixels of a reconstruction's side: half the network's input. At 224 training takes four times as long."""
+"""Pixels of a reconstruction's side: half the network's input, to keep training short."""
 
 WIDTHS = {7: 96, 14: 64, 28: 48, 56: 24}
 """Channels by side of the map."""
