@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -15,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from splitnet.errors import OutputError
+from splitnet.files import write_whole
 
 _PACKAGES = ("numpy", "onnxruntime", "grpcio", "torch", "pillow", "zstandard")
 
@@ -58,15 +57,7 @@ def write_results(
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or nothing. Raises OutputError."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_whole(path, lambda stream: stream.write(text.encode("utf-8")), folders=True)
 
 
 def _git(directory: Path, *arguments: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from benchmarks.fidelity.methods import AnyMethod, Missing
 from splitnet.bundle import Bundle
 from splitnet.bundle.profiles import check_profile
 from splitnet.errors import UsageError
+from splitnet.models.shipped import shipped_profiles
 from splitnet.runtime import Array
 
 if TYPE_CHECKING:
@@ -101,12 +101,11 @@ def calibrate(bundle: Bundle, cut: str, photos: Sequence[Path], work: Path, draw
 
 def shipped(bundle: Bundle, cut: str) -> featcodec.TransformProfile | None:
     """The profile that comes with the project, if it has one for this network and cut. Raises UsageError."""
-    place = files("splitnet.models") / "profiles" / bundle.manifest.name / f"{cut}.safetensors"
-    if not place.is_file():
+    found = shipped_profiles(bundle.manifest.name).get(cut)
+    if found is None:
         return None
     try:
-        with as_file(place) as path:
-            profile = featcodec.load_profile(path)
+        profile = featcodec.load_profile(found.profile)
         check_profile(profile, bundle.manifest, bundle.cut(cut))
     except featcodec.FeatcodecError as error:
         raise UsageError(f"the shipped profile for {cut} cannot be used: {error}") from error

@@ -41,7 +41,7 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(features), torch.from_numpy(pictures)
-    decoder.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    decoder.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
     optimiser = torch.optim.Adam(decoder.parameters(), rate)
     losses: list[float] = []
     order = torch.empty(0, dtype=torch.long)
@@ -57,7 +57,7 @@ def train(
         loss = loss_of(
             decoder(x[chosen].float().contiguous(memory_format=torch.channels_last)), y[chosen].float() / 255
         )
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         optimiser.step()
         losses.append(float(loss.detach()))
         advance()

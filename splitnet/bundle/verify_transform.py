@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from featcodec.quantisers import dct
 from splitnet.bundle.manifest import Cut, ImageInput
 from splitnet.bundle.verify import random_input
 from splitnet.errors import ModelError, VerificationError
 from splitnet.graph.extract import serialise
-from splitnet.graph.transform import COEFFICIENTS, FINITE, STEP, SYMBOLS, TransformArrays, dct
+from splitnet.graph.transform import COEFFICIENTS, FINITE, STEP, SYMBOLS, TransformArrays
 from splitnet.runtime.graph import Array
 from splitnet.runtime.onnxruntime_engine import OnnxGraph
 
@@ -51,7 +52,7 @@ def analyse(features: Array, profile: TransformArrays) -> Array:
     (channels, height, width), (h, w) = profile.shape, profile.blocks
     maps = features.astype(np.float64).reshape(-1, channels, height // h, h, width // w, w)
     centred = maps - profile.mean.astype(np.float64).reshape(channels, 1, 1, 1, 1)
-    spectrum = np.einsum("ux,vy,ncixjy->nijuvc", dct(h), dct(w), centred, optimize=True)
+    spectrum = np.einsum("ux,vy,ncixjy->nijuvc", dct.matrix(h), dct.matrix(w), centred, optimize=True)
     rows = spectrum.reshape(len(maps), -1, h * w, channels)[:, :, profile.frequencies.astype(np.intp)]
     matrices = profile.analysis.astype(np.float64)[profile.bands]
     return np.asarray(np.einsum("pdc,nbpc->nbpd", matrices, rows, optimize=True))
@@ -65,7 +66,7 @@ def synthesise(coefficients: Array, profile: TransformArrays, shape: tuple[int, 
     raster = np.empty_like(rows)
     raster[:, :, profile.frequencies.astype(np.intp)] = rows
     spectrum = raster.reshape(len(rows), height // h, width // w, h, w, channels)
-    maps = np.einsum("ux,vy,nijuvc->ncixjy", dct(h), dct(w), spectrum, optimize=True)
+    maps = np.einsum("ux,vy,nijuvc->ncixjy", dct.matrix(h), dct.matrix(w), spectrum, optimize=True)
     maps = maps + profile.mean.astype(np.float64).reshape(channels, 1, 1, 1, 1)
     return np.asarray(maps.reshape(len(rows), *shape))
 

@@ -18,11 +18,12 @@ from splitnet.calibrate.geometry import Geometry, geometry
 from splitnet.calibrate.moments import Moments
 from splitnet.calibrate.photos import Advance, Distinct, load_inputs
 from splitnet.calibrate.probing import probe
-from splitnet.calibrate.solve import solve
+from splitnet.calibrate.solve import RIDGE, solve
 from splitnet.calibrate.state import State
-from splitnet.calibrate.statistics import COUNTED, profile_of
+from splitnet.calibrate.statistics import COUNTED, POINT_SHARE, POINTS, RADIUS, TABLES, profile_of
 from splitnet.cloud.model import CloudModel
 from splitnet.errors import ModelError, UsageError
+from splitnet.files import write_whole
 from splitnet.models.zoo import ZOO
 from splitnet.runtime.bundled import load_graph
 
@@ -129,8 +130,12 @@ class CutCalibration:
 
     def _facts(self) -> dict[str, object]:
         manifest = self.bundle.manifest
+        settings = asdict(self.settings)
+        # The curve is measured anew each time: another ladder keeps the gradients and the profiles.
+        del settings["steps"]
         return {
-            "settings": asdict(self.settings),
+            "settings": settings,
+            "constants": [RIDGE, POINT_SHARE, TABLES, RADIUS, POINTS, COUNTED],
             "network": [manifest.name, manifest.version, manifest.source, manifest.input.model_dump(mode="json")],
             "cut": self.cut.name,
             "photos": [[photo.name, photo.stat().st_size] for photo in self.photos],
@@ -210,9 +215,7 @@ class CutCalibration:
             self.settings.seed,
             self._counter(f"profile {number + 1} of {self.settings.folds + 1}", len(COUNTED)),
         )
-        temporary = self._state.path(f".{name}.tmp")
-        temporary.write_bytes(profile.to_bytes())
-        temporary.replace(self._state.path(name))
+        write_whole(self._state.path(name), lambda stream: stream.write(profile.to_bytes()))
         return profile
 
     def _probe(

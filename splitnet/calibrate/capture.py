@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splitnet.errors import ModelError, OutputError, UsageError
+from splitnet.errors import ModelError, UsageError
+from splitnet.files import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,7 +63,8 @@ def capture_features(module: nn.Module, layer: str, path: Path, *, limit: int = 
         handle.remove()
     if not kept:
         raise ModelError(f"layer {layer!r} did not run; call the module inside the block")
-    _write(path, np.stack(kept))
+    maps = np.stack(kept)
+    write_whole(path, lambda stream: np.save(stream, maps, allow_pickle=False))
 
 
 def _as_maps(output: object, layer: str) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -74,14 +76,3 @@ def _as_maps(output: object, layer: str) -> np.ndarray[Any, np.dtype[np.float32]
     # A copy: a later layer may work in place.
     maps: np.ndarray[Any, np.dtype[np.float32]] = output.detach().to("cpu", torch.float32, copy=True).numpy()
     return maps
-
-
-def _write(path: Path, values: np.ndarray[Any, np.dtype[np.float32]]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            np.save(stream, values, allow_pickle=False)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from featcodec.quantisers import dct
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_SIDE = 16
@@ -52,13 +54,14 @@ class Geometry:
 
     def spectrum(self, maps: Array) -> Array:
         """Orthonormal DCT-II of every block: maps (N, C, H, W) -> float32 (N, B, P, C), frequencies in scan order."""
-        (rows, columns), (h, w), channels = self.grid, self.side, self.shape[0]
-        blocks = maps.reshape(-1, channels, rows, h, columns, w)
-        down, across = _dct(h), _dct(w)
-        turned = np.einsum("ua,nciajb->nciujb", down, blocks, optimize=True)
-        turned = np.einsum("nciujb,vb->nijuvc", turned, across, optimize=True)
-        flat = turned.reshape(len(maps), rows * columns, h * w, channels)
-        return np.ascontiguousarray(flat[:, :, self.frequencies()], dtype=np.float32)
+        features = maps.reshape(-1, *self.shape).astype(np.float32, copy=False)
+        return np.stack([dct.forward(one, self.side) for one in features])[:, :, self.frequencies()]
+
+    def inverse_spectrum(self, spectra: Array) -> Array:
+        """What `spectrum` was computed from: (N, B, P, C) -> float32 maps (N, C, H, W)."""
+        raster = np.empty_like(spectra)
+        raster[:, :, self.frequencies()] = spectra
+        return np.stack([dct.inverse(one, self.side, self.shape) for one in raster])
 
 
 def geometry(shape: Sequence[int]) -> Geometry:
@@ -70,23 +73,5 @@ def geometry(shape: Sequence[int]) -> Geometry:
     return Geometry((channels, height, width), (_divisor(height), _divisor(width)))
 
 
-def inverse_spectrum(layout: Geometry, spectra: Array) -> Array:
-    """What `Geometry.spectrum` was computed from: (N, B, P, C) -> float32 maps (N, C, H, W)."""
-    (rows, columns), (h, w), channels = layout.grid, layout.side, layout.shape[0]
-    raster = np.empty_like(spectra)
-    raster[:, :, layout.frequencies()] = spectra
-    turned = raster.reshape(-1, rows, columns, h, w, channels)
-    turned = np.einsum("ua,nijuvc->nijavc", _dct(h), turned, optimize=True)
-    maps = np.einsum("vb,nijavc->nciajb", _dct(w), turned, optimize=True)
-    return np.ascontiguousarray(maps, dtype=np.float32).reshape(-1, *layout.shape)
-
-
 def _divisor(size: int) -> int:
     return max(side for side in range(1, min(size, MAX_SIDE) + 1) if size % side == 0)
-
-
-def _dct(size: int) -> Array:
-    k, x = np.arange(size)[:, None], np.arange(size)[None]
-    basis = np.cos(np.pi * (x + 0.5) * k / size) * math.sqrt(2 / size)
-    basis[0] = math.sqrt(1 / size)
-    return basis.astype(np.float32)

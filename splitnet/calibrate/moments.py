@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from splitnet.calibrate.geometry import Geometry
-from splitnet.errors import OutputError
+from splitnet.files import write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -55,9 +55,7 @@ class Moments:
             self.photos[fold] += len(chosen)
 
     def add_gradients(self, geometry: Geometry, gradients: Array, folds: Array) -> None:
-        """Add one gradient (C, H, W) for each of N photos; divide by the number of draws a photo, at the end, is
-        `Moments.sensitivity_of`'s part.
-        """
+        """Add one gradient (C, H, W) for each of N photos; may be called several times for the same photos."""
         spectra = geometry.spectrum(gradients)
         for fold in np.unique(folds):
             chosen = spectra[folds == fold]
@@ -83,14 +81,9 @@ class Moments:
         return found
 
     def save(self, path: Path, done: int) -> None:
-        """Keep everything, and how many batches are in it, in one step."""
-        temporary = path.with_suffix(".tmp.npz")
-        try:
-            np.savez(temporary, done=np.array(done), **{name: getattr(self, name) for name in _STATE})
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        """Keep everything, and how many batches are in it, in one step. Raises OutputError."""
+        arrays = {name: getattr(self, name) for name in _STATE}
+        write_whole(path, lambda stream: np.savez(stream, done=np.array(done), **arrays))
 
     def restore(self, path: Path) -> int:
         """Take back what `save` kept, if it is there and whole; the number of batches in it."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from splitnet.calibrate.geometry import Geometry, inverse_spectrum
+from splitnet.calibrate.geometry import Geometry
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -48,7 +48,7 @@ def probe(
             noise = np.zeros((len(maps), *geometry.symbols), np.float32)
             amount = generator.standard_normal((len(maps), blocks, len(rows), 1)) * sigma
             noise[:, :, rows] = amount * vectors[:, direction].astype(np.float32)
-            answers = distortion(maps + inverse_spectrum(geometry, noise).reshape(maps.shape), numbers)
+            answers = distortion(maps + geometry.inverse_spectrum(noise).reshape(maps.shape), numbers)
             energy = float((amount**2).sum() / len(maps))
             measured[direction] = 2 * float(answers.mean()) / energy
             advance()

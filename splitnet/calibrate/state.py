@@ -12,6 +12,7 @@ import numpy as np
 
 from splitnet.errors import OutputError, UsageError
 from splitnet.figures import write_text
+from splitnet.files import write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -57,15 +58,7 @@ class State:
 
     def keep(self, name: str, values: Array) -> None:
         """Write an array in one step. Raises OutputError."""
-        path = self.path(name)
-        temporary = path.with_name(f".{name}.tmp")
-        try:
-            with temporary.open("wb") as stream:
-                np.save(stream, values, allow_pickle=False)
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        write_whole(self.path(name), lambda stream: np.save(stream, values, allow_pickle=False))
 
     def remove(self) -> None:
         """Remove the folder: the work is done."""

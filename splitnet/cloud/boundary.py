@@ -53,7 +53,7 @@ def _guard_unary(call: Any, kind: type[Message]) -> Callable[[bytes, Context], A
             await _refuse(context, kind)
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary
+        except Exception as error:  # noqa: BLE001 - the boundary: any defect is INTERNAL to the client, not a lost call
             await fail(context, error)
 
     return guarded

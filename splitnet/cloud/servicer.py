@@ -112,7 +112,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             await reader
         except ServiceError as error:
             await _abort(context, error)
-        except Exception as error:  # noqa: BLE001 - the boundary
+        except Exception as error:  # noqa: BLE001 - the boundary of a stream: as in boundary.py
             await fail(context, error)
         finally:
             self._readers.discard(reader)

@@ -53,8 +53,7 @@ def _photos_below(folder: Path, source: str) -> list[Path]:
 
 
 def _matches(source: str) -> list[Path]:
-    # Path.glob takes no absolute patterns.
-    matches = sorted(Path(one) for one in glob.glob(source, recursive=True))  # noqa: PTH207
+    matches = sorted(Path(one) for one in glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     found = [one for one in matches if one.is_file()]
     if not found:
         raise UsageError(f"--source {source!r} matches no files; quote the glob or check the path")

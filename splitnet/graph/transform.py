@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from featcodec.quantisers import dct
 from splitnet.errors import ModelError
 from splitnet.graph.extract import tidy
 from splitnet.runtime.graph import Array
@@ -87,9 +88,9 @@ def with_analysis(edge: onnx.ModelProto, profile: TransformArrays) -> onnx.Model
         name = part.node("Sub", [name, part.constant("mean", profile.mean.reshape(c, 1, 1, 1, 1))], "centred")
         name = part.node("Transpose", [name], "pixels", perm=[0, 2, 4, 3, 5, 1])
     name = part.reshape(name, "columns", [0, b, part.h, part.w * c])
-    name = part.node("MatMul", [part.constant("dct_rows", dct(part.h)), name], "rows_done")
+    name = part.node("MatMul", [part.constant("dct_rows", dct.matrix(part.h)), name], "rows_done")
     name = part.reshape(name, "rows", [0, b, part.h, part.w, c])
-    name = part.node("MatMul", [part.constant("dct_columns", dct(part.w)), name], "columns_done")
+    name = part.node("MatMul", [part.constant("dct_columns", dct.matrix(part.w)), name], "columns_done")
     name = part.reshape(name, "spectrum", [0, b, p, c])
     name = part.node("Gather", [name, part.constant("scan", _int64(profile.frequencies))], "scanned", axis=2)
     name = part.banded(name, profile.analysis, "analysis")
@@ -122,9 +123,9 @@ def with_synthesis(cloud: onnx.ModelProto, profile: TransformArrays) -> onnx.Mod
     back = np.argsort(_int64(profile.frequencies), kind="stable")
     name = part.node("Gather", [name, part.constant("raster", _int64(back))], "spectrum", axis=2)
     name = part.reshape(name, "rows", [0, b, part.h, part.w, c])
-    name = part.node("MatMul", [part.constant("idct_columns", dct(part.w).T), name], "columns_done")
+    name = part.node("MatMul", [part.constant("idct_columns", dct.matrix(part.w).T), name], "columns_done")
     name = part.reshape(name, "columns", [0, b, part.h, part.w * c])
-    name = part.node("MatMul", [part.constant("idct_rows", dct(part.h).T), name], "rows_done")
+    name = part.node("MatMul", [part.constant("idct_rows", dct.matrix(part.h).T), name], "rows_done")
     if b == 1:
         name = part.reshape(name, "pixels", [0, p, c])
         name = part.node("Transpose", [name], "centred", perm=[0, 2, 1])
@@ -147,14 +148,6 @@ def with_synthesis(cloud: onnx.ModelProto, profile: TransformArrays) -> onnx.Mod
         [_value(COEFFICIENTS, TensorProto.FLOAT, [batch, b, p, c])],
         cloud.graph.output,
     )
-
-
-def dct(size: int) -> Array:
-    """The orthonormal DCT-II of `size` values as a matrix, float32: row k holds frequency k."""
-    frequency, place = np.arange(size)[:, np.newaxis], np.arange(size)
-    matrix = np.sqrt(2 / size) * np.cos(np.pi * (2 * place + 1) * frequency / (2 * size))
-    matrix[0] /= np.sqrt(2)
-    return np.asarray(matrix, np.float32)
 
 
 class _Part:

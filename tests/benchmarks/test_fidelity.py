@@ -170,7 +170,7 @@ def test_constant_features_survive() -> None:
 def test_video_end_to_end(block7: Subject, label: str) -> None:
     found = {one.label: one for one in video.variants()}
     method = found.get(label)
-    if not isinstance(method, StreamMethod):
+    if not isinstance(method, StreamMethod):  # ffmpeg comes with the extra `bench`, which the tests do not install
         pytest.skip("; ".join(one.why for one in found.values() if isinstance(one, Missing)))
     fine, coarse = (measure(method, qp, block7, lambda: None) for qp in ("28", "40"))
     assert fine.size.mean() > 2 * coarse.size.mean()

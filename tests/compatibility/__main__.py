@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from numpy._core._multiarray_umath import __cpu_dispatch__  # type: ignore[import-not-found]
+from numpy._core._multiarray_umath import __cpu_dispatch__  # type: ignore[import-not-found]  # private, without stubs
 
 from tests.compatibility.builds import BUILDS, MissingToolError, timed
 

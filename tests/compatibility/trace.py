@@ -113,9 +113,9 @@ def record(run: Callable[[], object], sink: BinaryIO) -> None:
     ]
     recorder = Recorder(real, sink)
     for module in users:
-        module.kernels = recorder  # type: ignore[attr-defined]
+        module.kernels = recorder  # type: ignore[attr-defined]  # of any module that uses them
     try:
         run()
     finally:
         for module in users:
-            module.kernels = real  # type: ignore[attr-defined]
+            module.kernels = real  # type: ignore[attr-defined]  # as above

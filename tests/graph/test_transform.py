@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 import pytest
 
+from featcodec.quantisers import dct
 from splitnet.errors import ModelError
 from splitnet.graph.extract import serialise
-from splitnet.graph.transform import dct, with_analysis, with_synthesis
+from splitnet.graph.transform import with_analysis, with_synthesis
 from splitnet.runtime.graph import Array
 from splitnet.runtime.onnxruntime_engine import OnnxGraph
 
@@ -143,7 +144,7 @@ def test_ties_alone_differ_from_numpy_at_the_size_of_a_real_cut() -> None:
     symbols, _ = OnnxGraph(serialise(with_analysis(identity(shape), arrays))).run(
         {"x": features, "step": np.array(step)}
     )
-    maps = dct(14) @ (features[0] - arrays.mean[:, np.newaxis, np.newaxis]) @ dct(14).T
+    maps = dct.matrix(14) @ (features[0] - arrays.mean[:, np.newaxis, np.newaxis]) @ dct.matrix(14).T
     rows = maps.reshape(80, 196).T[arrays.frequencies]
     expected = np.rint(np.einsum("pdc,pc->pd", arrays.analysis[arrays.bands], rows) / step)
     difference = np.abs(symbols[0, 0] - expected)

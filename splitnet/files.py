@@ -1,0 +1,31 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from splitnet.errors import OutputError
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object], *, folders: bool = False) -> None:
+    """Let `write` fill a temporary file beside `path`, then move it there; with `folders` they are made where missing.
+
+    Raises
+    ------
+    OutputError
+        if that fails: no permission, no space. What was at `path` is untouched then, and nothing half-written stays.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        if folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            write(stream)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
