@@ -25,6 +25,7 @@ from rich.table import Table
 
 import featcodec
 from benchmarks.depth_fidelity import FixedFidelity, ImageFile, image_in_results, measure_fixed, table
+from benchmarks.fidelity.photos import find_photos
 from benchmarks.harness import Measured, main
 from splitnet.bundle import Bundle
 from splitnet.bundle.build import build_bundle
@@ -58,6 +59,8 @@ class Depth:
 
 def measure(short: bool, data: Path | None = None) -> Measured:
     """All cuts (three photos when short); prints the tables and draws out/depth/depth.png."""
+    if data is not None:
+        find_photos(data, None)  # a mistyped folder is said before the bundle of all cuts is built
     bundle = _bundle(OUT / "bundle")
     found = references(bundle, labelled_photos()[: 3 if short else 20], lambda _: None)
     model = CloudModel(bundle)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bars import BARS
+from splitnet.errors import SplitnetError
 from splitnet.figures import write_results
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,7 +40,10 @@ def main(script: str, measure: Callable[..., Measured], paths: Mapping[str, str]
         parser.add_argument(f"--{name}", type=Path, help=told)
     options = parser.parse_args()
     given = {name: getattr(options, name) for name in paths or {}}
-    measured = measure(options.short, **given)
+    try:
+        measured = measure(options.short, **given)
+    except (SplitnetError, OSError) as error:
+        sys.exit(f"benchmarks.{script}: {error}")
     # Names of folders and files are the reader's own.
     told = "".join(f" --{name} {name.upper()}" for name, path in given.items() if path is not None)
     command = f"python -m benchmarks.{script}{told}" + (" --short" if options.short else "")

@@ -53,10 +53,10 @@ def main(
     wanted = Wanted(_names(cut), _names(only), short)
     try:
         wanted.check([*images.variants(), *features.methods(), *video.variants(), *calibrated.methods(())])
+        photos = find_photos(data, SHORT if short else limit)
         loaded = Bundle.load(bundle) if bundle else demo_bundle(Path("out/demo/bundle"), console)
         for name in wanted.cuts:
             loaded.cut(name)
-        photos = find_photos(data, SHORT if short else limit)
         crops = load_crops(photos, loaded.manifest.input)
         network, store = Network(loaded), Store(out / "cache")
         paths = [photo.path for photo in photos]

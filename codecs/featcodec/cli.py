@@ -22,6 +22,10 @@ from featcodec.limits import MIB
 USAGE, INPUT, FRAME, OUTPUT, INTERRUPTED = 2, 3, 4, 5, 130
 
 
+class _ProfileFileError(Exception):
+    """The file given with --profile is of no use."""
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"featcodec: {message} (see {self.prog} --help)\n")
@@ -35,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (featcodec.SpecError, featcodec.MissingLibraryError) as error:
         return _fail(USAGE, str(error))
+    except _ProfileFileError as error:
+        return _fail(INPUT, str(error))
+    except featcodec.ProfileRequiredError as error:
+        return _fail(FRAME, f"{options.input}: {error}; give its --profile FILE.safetensors")
     except (featcodec.InputError, ReadError) as error:
         return _fail(INPUT, f"{options.input}: {error}" if hasattr(options, "input") else str(error))
     except featcodec.FeatcodecError as error:
@@ -62,12 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     encode.add_argument("input", type=Path, metavar="IN.npy")
     encode.add_argument("output", type=Path, metavar="OUT.fcf")
     encode.add_argument("--codec", default="affine|zlib", metavar="SPEC", help="default: %(default)s")
+    _add_profile(encode)
     encode.set_defaults(run=_encode)
 
     decode = commands.add_parser("decode", help="a frame into an array")
     decode.add_argument("input", type=Path, metavar="IN.fcf")
     decode.add_argument("output", type=Path, metavar="OUT.npy")
     decode.add_argument("--max-mib", type=_mebibytes, default=256, help="largest array, default %(default)s")
+    _add_profile(decode)
     decode.set_defaults(run=_decode)
 
     info = commands.add_parser("info", help="what a frame holds")
@@ -80,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_profile(command: argparse.ArgumentParser) -> None:
+    told = "calibrated profile, for codecs such as transform:step=1.75|rans"
+    command.add_argument("--profile", type=Path, metavar="FILE.safetensors", help=told)
+
+
 def _mebibytes(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1 << 20:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of MiB from 1 to {1 << 20}")
@@ -88,8 +103,11 @@ def _mebibytes(text: str) -> int:
 
 def _encode(options: argparse.Namespace) -> None:
     spec = featcodec.parse_spec(options.codec)
+    if spec.needs_profile and options.profile is None:
+        raise featcodec.SpecError(f"{spec} needs a calibrated profile: give --profile FILE.safetensors")
+    profile = _profile(options)
     array = read_array(options.input)
-    frame = featcodec.encode(array, spec)
+    frame = featcodec.encode(array, spec, profile=profile)
     write(options.output, frame)
     times = f", {array.nbytes / len(frame):.2f} times fewer" if array.nbytes else ""
     print(f"{options.output}: {len(frame):,} bytes with {spec} from {array.nbytes:,}{times}")
@@ -98,9 +116,20 @@ def _encode(options: argparse.Namespace) -> None:
 def _decode(options: argparse.Namespace) -> None:
     size = options.max_mib * MIB
     limits = featcodec.Limits(frame_bytes=max(size, 64 * MIB), decoded_bytes=size, elements=size)
-    array = featcodec.decode(read_bytes(options.input), limits=limits)
+    profile = _profile(options)
+    profiles = {profile.fingerprint: profile} if profile else {}
+    array = featcodec.decode(read_bytes(options.input), profiles=profiles, limits=limits)
     write_array(options.output, array)
     print(f"{options.output}: {array.dtype} {array.shape}, {array.nbytes:,} bytes")
+
+
+def _profile(options: argparse.Namespace) -> featcodec.TransformProfile | None:
+    if options.profile is None:
+        return None
+    try:
+        return featcodec.load_profile(options.profile)
+    except featcodec.ProfileError as error:
+        raise _ProfileFileError(f"--profile {options.profile}: {error}") from error
 
 
 def _info(options: argparse.Namespace) -> None:

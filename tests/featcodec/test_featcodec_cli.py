@@ -12,6 +12,7 @@ import pytest
 
 import featcodec
 from featcodec.cli import main
+from featcodec.testing import small_profile
 
 FEATURES = np.linspace(-1, 1, 60, dtype=np.float32).reshape(3, 4, 5)
 
@@ -153,3 +154,29 @@ def test_full_standard_output_is_no_traceback() -> None:
         run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert run.returncode == 5
     assert run.stderr == "featcodec: standard output cannot be written: No space left on device\n"
+
+
+def test_a_profile_encodes_and_decodes_and_its_absence_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = small_profile()
+    (tmp_path / "p.safetensors").write_bytes(profile.to_bytes())
+    features = np.linspace(-1, 1, int(np.prod(profile.shape)), dtype=np.float32).reshape(profile.shape)
+    np.save(tmp_path / "in.npy", features)
+    source, frame, back = (str(tmp_path / name) for name in ("in.npy", "out.fcf", "back.npy"))
+    given = ["--profile", str(tmp_path / "p.safetensors")]
+    assert main(["encode", source, frame, "--codec", "transform:step=0.01|rans", *given]) == 0
+    assert main(["decode", frame, back, *given]) == 0
+    assert np.abs(np.load(back) - features).max() < 0.2
+    capsys.readouterr()
+    (tmp_path / "cut.safetensors").write_bytes(profile.to_bytes()[:-1])
+    for arguments, code, says in (
+        (["encode", source, frame, "--codec", "transform|rans"], 2, "--profile"),
+        (["decode", frame, back], 4, "--profile"),
+        (["decode", frame, back, "--profile", str(tmp_path / "cut.safetensors")], 3, "cut.safetensors"),
+        (["decode", frame, back, "--profile", str(tmp_path / "none.safetensors")], 3, "none.safetensors"),
+    ):
+        assert main(arguments) == code
+        told = capsys.readouterr().err
+        assert says in told
+        assert told.count("\n") == 1
