@@ -25,6 +25,7 @@ CODECS = {
 
 LOSSLESS = (
     "none|raw",
+    "none|floats",
     "none|shuffle",
     "none|zlib",
     "none|gzip",
@@ -37,7 +38,7 @@ LOSSLESS = (
 """Codecs after which split and unsplit logits must be equal."""
 
 
-TRANSFORM_STEPS = (1.0, 1.5, 2.0)
+TRANSFORM_STEPS = (1.25, 1.5, 2.0)
 """Steps that the demo shows of a calibrated cut, beside the cut's default step."""
 
 
