@@ -63,7 +63,7 @@ def test_every_setting_has_its_figures(results: DemoResults) -> None:
     settings = [row.setting for row in results.rows]
     assert [one for one in settings if one.cut == "block7"][:3] == [
         Setting("block7", "transform", "transform:step=1.5|rans"),
-        Setting("block7", "transform_1.0", "transform:step=1.0|rans"),
+        Setting("block7", "transform_1.25", "transform:step=1.25|rans"),
         Setting("block7", "transform_2.0", "transform:step=2.0|rans"),
     ]
     assert [(one.cut, one.codec_name) for one in settings[-len(CODECS) * len(CUTS) :]] == [
