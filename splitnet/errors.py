@@ -16,6 +16,8 @@
         ├── OverloadedError           RESOURCE_EXHAUSTED
         ├── LateError                 DEADLINE_EXCEEDED
         ├── UnavailableError          UNAVAILABLE
+        ├── UnauthenticatedError      UNAUTHENTICATED
+        ├── PermissionDeniedError     PERMISSION_DENIED
         ├── CancelledError            CANCELLED
         ├── UnimplementedError        UNIMPLEMENTED
         └── InternalError             INTERNAL
@@ -85,9 +87,16 @@ class FingerprintError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """A limit was reached: the queue is full or the frame too large."""
+    """A limit was reached: the line is full, a client's share is used up, or the frame is too large.
+
+    `retry_after` is in seconds: when trying again may help; None where it never does.
+    """
 
     code = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class LateError(ServiceError):
@@ -100,6 +109,18 @@ class UnavailableError(ServiceError):
     """No server answers, or it is shutting down."""
 
     code = "UNAVAILABLE"
+
+
+class UnauthenticatedError(ServiceError):
+    """No credentials, or ones that the service does not know."""
+
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(ServiceError):
+    """Valid credentials that do not allow this model, task or call."""
+
+    code = "PERMISSION_DENIED"
 
 
 class CancelledError(ServiceError):
@@ -129,6 +150,8 @@ SERVICE_ERRORS: dict[str, type[ServiceError]] = {
         OverloadedError,
         LateError,
         UnavailableError,
+        UnauthenticatedError,
+        PermissionDeniedError,
         CancelledError,
         UnimplementedError,
         InternalError,

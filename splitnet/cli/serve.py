@@ -25,13 +25,15 @@ def serve(
 
     from splitnet.bundle import Bundle
     from splitnet.cli.logs import configure_logs
+    from splitnet.cloud.batching import BatchSettings
     from splitnet.cloud.server import Server
     from splitnet.cloud.service import InferenceService
 
     configure_logs()
     loaded = [Bundle.load(directory) for directory in bundle]
-    service = InferenceService(loaded, threads=threads, max_frame_bytes=max_frame_bytes)
-    server = Server(service, listen=listen, workers=workers, queue=queue)
+    batching = BatchSettings(workers=workers, queue=queue)
+    service = InferenceService(loaded, threads=threads, max_frame_bytes=max_frame_bytes, batching=batching)
+    server = Server(service, listen=listen)
     asyncio.run(_serve(server, grace))
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any, NoReturn
 
 import grpc
 import structlog
 from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
 
+from splitnet.errors import InvalidRequestError, ServiceError
 from splitnet.v1 import inference_pb2 as pb
+from splitnet.wire.channels import DETAILS, code_of
 
 _SERVICE = f"/{pb.DESCRIPTOR.services_by_name['InferenceService'].full_name}/"
 _REQUESTS: dict[str, type[Message]] = {
@@ -21,7 +25,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Boundary(grpc.aio.ServerInterceptor):
-    """Answers INVALID_ARGUMENT to bytes that are not the request's message, INTERNAL to an exception nobody expected.
+    """Turns errors of ours into status codes, bytes that are no request and exceptions nobody expected among them.
 
     gRPC would answer both with UNKNOWN and the exception's text. An INTERNAL's detail goes to the log alone.
     """
@@ -37,10 +41,13 @@ class Boundary(grpc.aio.ServerInterceptor):
         if handler is None or kind is None:
             return handler
         if handler.request_streaming:
-            # Each layer around a stream costs every message on it: the handler itself looks for None.
+            # The handler itself looks for None.
             return grpc.stream_stream_rpc_method_handler(
-                handler.stream_stream, _message_or_none(kind), handler.response_serializer
+                _guard_stream(handler.stream_stream), _message_or_none(kind), handler.response_serializer
             )
+        if handler.response_streaming:
+            streamed: Any = _guard_answers(handler.unary_stream, kind)
+            return grpc.unary_stream_rpc_method_handler(streamed, None, handler.response_serializer)
         wrapped: Any = _guard_unary(handler.unary_unary, kind)
         return grpc.unary_unary_rpc_method_handler(wrapped, None, handler.response_serializer)
 
@@ -48,15 +55,41 @@ class Boundary(grpc.aio.ServerInterceptor):
 def _guard_unary(call: Any, kind: type[Message]) -> Callable[[bytes, Context], Awaitable[Any]]:
     async def guarded(data: bytes, context: Context) -> Any:
         try:
-            return await call(kind.FromString(data), context)
-        except DecodeError:
-            await _refuse(context, kind)
-        except grpc.aio.AbortError:
-            raise
+            return await call(_parse(kind, data), context)
         except Exception as error:  # noqa: BLE001 - the boundary: any defect is INTERNAL to the client, not a lost call
-            await fail(context, error)
+            await refuse(context, error)
 
     return guarded
+
+
+def _guard_answers(call: Any, kind: type[Message]) -> Callable[[bytes, Context], AsyncIterator[Any]]:
+    async def guarded(data: bytes, context: Context) -> AsyncIterator[Any]:
+        try:
+            async for answer in call(_parse(kind, data), context):
+                yield answer
+        except Exception as error:  # noqa: BLE001 - as above
+            await refuse(context, error)
+
+    return guarded
+
+
+def _guard_stream(call: Any) -> Callable[[Any, Context], Awaitable[None]]:
+    async def guarded(requests: Any, context: Context) -> None:
+        # Written here instead of passed through another generator: each layer costs every message of the stream.
+        try:
+            async for answer in call(requests, context):
+                await context.write(answer)
+        except Exception as error:  # noqa: BLE001 - as above
+            await refuse(context, error)
+
+    return guarded
+
+
+def _parse(kind: type[Message], data: bytes) -> Message:
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise InvalidRequestError(f"the request is not a {kind.DESCRIPTOR.full_name}") from None
 
 
 def _message_or_none(kind: type[Message]) -> Callable[[bytes], Message | None]:
@@ -69,11 +102,25 @@ def _message_or_none(kind: type[Message]) -> Callable[[bytes], Message | None]:
     return parse
 
 
-async def _refuse(context: Context, kind: type[Message]) -> None:
-    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the request is not a {kind.DESCRIPTOR.full_name}")
+async def refuse(context: Context, error: Exception) -> NoReturn:
+    """End a call with the status that stands for `error`; what is no answer of ours is INTERNAL, its detail logged."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, ServiceError):
+        retry = getattr(error, "retry_after", None)
+        if retry:
+            context.set_trailing_metadata(((DETAILS, _details(error, retry)),))
+        await context.abort(code_of(error), str(error))
+    else:
+        log.error("call failed", exc_info=error)
+        await context.abort(grpc.StatusCode.INTERNAL, "the service failed; its log says why")
+    raise AssertionError("abort always raises")
 
 
-async def fail(context: Context, error: Exception) -> None:
-    """Answer INTERNAL; the detail goes to the log."""
-    log.error("call failed", exc_info=error)
-    await context.abort(grpc.StatusCode.INTERNAL, "the service failed; its log says why")
+def _details(error: ServiceError, retry: float) -> bytes:
+    status = status_pb2.Status(code=code_of(error).value[0], message=str(error))
+    hint = error_details_pb2.RetryInfo()
+    hint.retry_delay.FromTimedelta(timedelta(seconds=retry))
+    status.details.add().Pack(hint)
+    data: bytes = status.SerializeToString()
+    return data

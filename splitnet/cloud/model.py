@@ -9,7 +9,8 @@ import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, Task
 from splitnet.bundle.profiles import load_profile
-from splitnet.errors import BundleError, UnknownError
+from splitnet.cloud.access.caller import EVERYTHING, Permits
+from splitnet.errors import BundleError, PermissionDeniedError, UnknownError
 from splitnet.runtime import Array, Graph
 from splitnet.runtime.bundled import load_graph
 from splitnet.tasks import KINDS
@@ -87,13 +88,19 @@ class CloudModel:
             )
         return self.cuts[name]
 
-    def wanted(self, tasks: Sequence[str]) -> list[Head]:
-        """The heads of `tasks`, each once, all of them when empty. Raises UnknownError, listing the tasks served."""
+    def wanted(self, tasks: Sequence[str], permits: Permits = EVERYTHING) -> tuple[Head, ...]:
+        """The heads of `tasks`, each once; when empty, all that `permits` allow.
+
+        Raises UnknownError, listing the tasks served, or PermissionDeniedError.
+        """
         unknown = [task for task in tasks if task not in self.heads]
         if unknown:
             name = self.bundle.manifest.name
             raise UnknownError(f"no task {shorten(unknown[0])} in model {name}; it has {_names(self.heads)}")
-        return [self.heads[task] for task in dict.fromkeys(tasks or self.heads)]
+        wanted = tuple(dict.fromkeys(tasks)) or tuple(task for task in self.heads if permits.allows_task(task))
+        if not wanted:
+            raise PermissionDeniedError(f"this client may ask for none of the tasks of {self.bundle.manifest.name}")
+        return tuple(self.heads[task] for task in wanted)
 
     def shared(self, cut: Cut, values: Array, *, coefficients: bool = False) -> dict[str, Array]:
         """Run the remaining layers once: values (N, *) -> the tensors that heads start from, by name.

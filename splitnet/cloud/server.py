@@ -16,7 +16,6 @@ from grpc_reflection.v1alpha import reflection
 from splitnet.cloud.boundary import Boundary
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.servicer import InferenceServicer
-from splitnet.cloud.workers import WorkerPool
 from splitnet.errors import UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
@@ -38,24 +37,16 @@ class Server:
         The core.
     listen
         HOST:PORT; port 0 takes a free one, `address` tells which.
-    workers
-        Requests that run at the same time.
-    queue
-        Requests that may wait for a worker; one more is RESOURCE_EXHAUSTED.
-
     Raises
     ------
     UsageError
         from `start`, if the address cannot be listened on.
     """
 
-    def __init__(
-        self, service: InferenceService, *, listen: str = "127.0.0.1:0", workers: int = 1, queue: int = 256
-    ) -> None:
+    def __init__(self, service: InferenceService, *, listen: str = "127.0.0.1:0") -> None:
         self._listen = parse_address(listen, what="--listen")
         self._service = service
-        self._workers: WorkerPool[pb.InferResponse] = WorkerPool(workers, queue)
-        self._servicer = InferenceServicer(service, self._workers)
+        self._servicer = InferenceServicer(service)
         self.address = listen
 
     async def start(self) -> None:
@@ -76,7 +67,7 @@ class Server:
             # grpc.aio tears a server down in order only after it has run.
             await self._server.start()
             await self._server.stop(None)
-            self._workers.close()
+            self._service.close()
             raise UsageError(
                 f"cannot listen on {self._listen}; is the port taken, or the host unknown? choose another --listen"
             ) from error
@@ -94,14 +85,14 @@ class Server:
         # Not gRPC's own grace: it would also wait for who watches our health or browses the reflection service.
         while not self._servicer.idle and time.perf_counter() - started < grace:
             await asyncio.sleep(0.01)
-        self._workers.close()
+        self._service.close()
         await self._server.stop(min(grace, FLUSH_SECONDS))
         log.info("stopped", seconds=round(time.perf_counter() - started, 3))
 
     @property
     def in_flight(self) -> int:
         """Requests running or waiting."""
-        return self._workers.in_flight
+        return self._service.in_flight
 
     async def _set_health(self, status: int) -> None:
         for name in ("", SERVICE_NAME):

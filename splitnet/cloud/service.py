@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.cloud.decoding import decode_frame
-from splitnet.cloud.model import CloudModel, shorten
-from splitnet.errors import FingerprintError, InvalidRequestError, LateError, UnknownError
-from splitnet.tasks import post_process
+from splitnet.cloud.access.caller import ANYONE, Caller
+from splitnet.cloud.batching import Batcher, BatchSettings, Job
+from splitnet.cloud.inference import Outcome, run_batch
+from splitnet.cloud.model import CloudModel
+from splitnet.cloud.repeats import Repeats
+from splitnet.cloud.repository import Served
+from splitnet.errors import FingerprintError, LateError, OverloadedError, ServiceError
 from splitnet.wire.exchange import (
     DEFAULT_MAX_FRAME_BYTES,
     CutInfo,
@@ -20,116 +22,181 @@ from splitnet.wire.exchange import (
     InferenceResponse,
     ModelInfo,
     ModelSummary,
-    Timing,
 )
+
+Answer = asyncio.Future[InferenceResponse]
 
 
 class InferenceService:
-    """Answers requests for the bundles it has loaded. Thread-safe: `infer` blocks, so call it from a worker thread.
+    """Answers requests for the bundles it has loaded, the same behind every engine.
+
+    `submit` is for an event loop: it admits a request, which then runs in a batch off the loop. `infer` is for callers
+    that block: it runs the request at once on the caller's own thread, and may be called from several.
 
     Parameters
     ----------
     bundles
-        The models served.
+        The models served at the start.
     threads
         Threads of one graph run.
     max_frame_bytes
         Largest frame accepted.
+    batching
+        How requests are grouped, and how many may wait.
+    repeats
+        Answers kept for requests that are sent again.
     """
 
     def __init__(
-        self, bundles: Sequence[Bundle], *, threads: int = 1, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
+        self,
+        bundles: Sequence[Bundle] = (),
+        *,
+        threads: int = 1,
+        max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        batching: BatchSettings | None = None,
+        repeats: Repeats | None = None,
     ) -> None:
-        models = [CloudModel(bundle, threads=threads, max_frame_bytes=max_frame_bytes) for bundle in bundles]
         self.max_frame_bytes = max_frame_bytes
-        self._models = {model.bundle.fingerprint: model for model in models}
+        self.threads = threads
+        self.served = Served(self.load(bundle) for bundle in bundles)
+        self.batching = batching or BatchSettings()
+        self._batcher: Batcher | None = None
+        self._repeats = repeats or Repeats()
 
-    def models(self) -> list[ModelSummary]:
-        """What is served, in the order loaded."""
-        return [self._summary(model) for model in self._models.values()]
+    def load(self, bundle: Bundle) -> CloudModel:
+        """The cloud half of a bundle, with this service's limits; not served yet. Raises BundleError, ModelError."""
+        return CloudModel(bundle, threads=self.threads, max_frame_bytes=self.max_frame_bytes)
 
-    def describe(self, name: str, version: str = "") -> ModelInfo:
-        """Everything a client has to know about a model. Raises UnknownError."""
-        model = self._find(name, version)
+    @property
+    def in_flight(self) -> int:
+        """Requests running or waiting."""
+        return 0 if self._batcher is None else self._batcher.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Requests that no worker has begun."""
+        return 0 if self._batcher is None else self._batcher.waiting
+
+    def close(self) -> None:
+        """End the workers once what they have is done."""
+        if self._batcher is not None:
+            self._batcher.close()
+            self._batcher = None
+
+    def models(self, caller: Caller = ANYONE) -> list[ModelSummary]:
+        """What is served, in the order loaded, as far as the caller may use it."""
+        return [
+            _summary(model) for model in self.served.all() if caller.permits.allows_model(model.bundle.manifest.name)
+        ]
+
+    def describe(self, name: str, version: str = "", caller: Caller = ANYONE) -> ModelInfo:
+        """Everything a client has to know about a model. Raises UnknownError, PermissionDeniedError."""
+        caller.permits.check_model(name)
+        model = self.served.find(name, version)
         manifest = model.bundle.manifest
         return ModelInfo(
-            summary=self._summary(model),
+            summary=_summary(model),
             input=manifest.input,
             cuts=tuple(
                 CutInfo(cut.name, cut.shape, cut.dtype, cut.macs_before, cut.macs_after) for cut in model.cuts.values()
             ),
-            tasks={task.name: task.kind for task in manifest.tasks},
+            tasks={task.name: task.kind for task in manifest.tasks if caller.permits.allows_task(task.name)},
             codec_stages=tuple(stage.name for stage in featcodec.list_stages()),
             max_frame_bytes=self.max_frame_bytes,
         )
 
-    def infer(
-        self, request: InferenceRequest, *, arrived: float | None = None, deadline: float | None = None
-    ) -> InferenceResponse:
-        """Decode the frame, run the remaining layers once, then every head asked for.
+    def submit(
+        self,
+        request: InferenceRequest,
+        caller: Caller = ANYONE,
+        *,
+        arrived: float | None = None,
+        deadline: float | None = None,
+    ) -> Answer:
+        """Admit a request: a future of the running loop, with the response or a ServiceError.
 
-        `arrived` and `deadline` are readings of `time.perf_counter`; work whose deadline has passed does not start.
+        `arrived` and `deadline` are readings of `time.perf_counter`. Cancelling the future frees the request's place;
+        work that is cancelled, or whose deadline passes while it waits, is never run. A request that carries an id is
+        answered once: repeats join it, or get the answer kept.
 
         Raises
         ------
-        UnknownError, FingerprintError, InvalidRequestError, OverloadedError, LateError
+        OverloadedError, PermissionDeniedError, UnknownError, FingerprintError, InvalidRequestError
         """
-        started = time.perf_counter()
-        arrived = started if arrived is None else arrived
-        if deadline is not None and started >= deadline:
-            raise LateError("the deadline passed before the request reached the network")
-        model = self._find(request.model, request.version, request.fingerprint)
-        self._check_fingerprint(model, request.fingerprint)
-        cut = model.cut(request.cut)
-        heads = model.wanted(request.tasks)
-        content = decode_frame(request.frame, model, cut)
-        decoded = time.perf_counter()
-        shared = model.shared(cut, content.values, coefficients=content.coefficients)
-        ran = time.perf_counter()
-        outputs = [(head, model.answer(head, shared)) for head in heads]
-        for head, output in outputs:
-            if not np.isfinite(output).all():
-                raise InvalidRequestError(f"the frame's features give task {head.task.name!r} NaN or infinity")
-        answered = time.perf_counter()
-        results = {
-            head.task.name: post_process(head.task.kind, output[0], head.labels, request.top_k)
-            for head, output in outputs
-        }
-        done = time.perf_counter()
-        timing = Timing(
-            queue=started - arrived,
-            decode=decoded - started,
-            graph=ran - decoded,
-            heads=answered - ran,
-            post=done - answered,
-            total=done - arrived,
-        )
-        kept = {head.task.name: output[0] for head, output in outputs} if request.outputs else {}
-        return InferenceResponse(results, timing, kept)
-
-    def _find(self, name: str, version: str, fingerprint: str = "") -> CloudModel:
-        """The model of this name and version; of several, the one with this fingerprint, else the last loaded."""
-        named = [model for model in self._models.values() if model.bundle.manifest.name == name]
-        if not named:
-            known = ", ".join(sorted({model.bundle.manifest.name for model in self._models.values()}))
-            raise UnknownError(f"no model {shorten(name)} here; served: {known}")
-        found = [model for model in named if version in ("", model.bundle.manifest.version)]
-        if not found:
-            known = ", ".join(sorted({model.bundle.manifest.version for model in named}))
-            raise UnknownError(f"model {name!r} has no version {shorten(version)}; served: {known}")
-        matching = [model for model in found if model.bundle.fingerprint == fingerprint]
-        return (matching or found)[-1]
-
-    @staticmethod
-    def _summary(model: CloudModel) -> ModelSummary:
-        manifest = model.bundle.manifest
-        return ModelSummary(manifest.name, manifest.version, model.bundle.fingerprint)
-
-    @staticmethod
-    def _check_fingerprint(model: CloudModel, fingerprint: str) -> None:
-        ours = model.bundle.fingerprint
-        if fingerprint != ours:
-            raise FingerprintError(
-                f"the edge's bundle {fingerprint[:12]} is not the service's {ours[:12]} "
-                f"({model.bundle.manifest.name}); deploy the same bundle on both"
+        if request.request_id:
+            return self._repeats.answer(
+                caller.identity, request, lambda: self._start(request, caller, arrived, deadline)
             )
+        return self._start(request, caller, arrived, deadline)
+
+    def infer(
+        self,
+        request: InferenceRequest,
+        *,
+        arrived: float | None = None,
+        deadline: float | None = None,
+        caller: Caller = ANYONE,
+    ) -> InferenceResponse:
+        """Answer one request on the caller's thread: decode, the remaining layers once, then every head asked for.
+
+        Raises
+        ------
+        UnknownError, FingerprintError, InvalidRequestError, OverloadedError, LateError, PermissionDeniedError
+        """
+        job = self._job(request, caller, arrived, deadline, None)
+        if job.expired(time.perf_counter()):
+            raise LateError("the deadline passed before the request reached the network")
+        (outcome,) = self.run([job])
+        if isinstance(outcome, ServiceError):
+            raise outcome
+        return outcome
+
+    def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        """Answer jobs of one group; on a worker's thread."""
+        return run_batch(jobs)
+
+    def _start(
+        self, request: InferenceRequest, caller: Caller, arrived: float | None, deadline: float | None
+    ) -> Answer:
+        answer: Answer = asyncio.get_running_loop().create_future()
+        job = self._job(request, caller, arrived, deadline, answer)
+        if self._batcher is None:
+            self._batcher = Batcher(self.run, self.batching)
+        self._batcher.submit(job)
+        return answer
+
+    def _job(
+        self,
+        request: InferenceRequest,
+        caller: Caller,
+        arrived: float | None,
+        deadline: float | None,
+        answer: Answer | None,
+    ) -> Job:
+        if len(request.frame) > self.max_frame_bytes:
+            raise OverloadedError(
+                f"a frame of {len(request.frame)} bytes is over the limit of {self.max_frame_bytes}; "
+                "use a smaller codec"
+            )
+        caller.permits.check_model(request.model)
+        for task in request.tasks:
+            caller.permits.check_task(task)
+        model = self.served.find(request.model, request.version, request.fingerprint)
+        _check_fingerprint(model, request.fingerprint)
+        heads = model.wanted(request.tasks, caller.permits)
+        arrived = time.perf_counter() if arrived is None else arrived
+        return Job(request, caller, model, model.cut(request.cut), heads, arrived, deadline, answer)
+
+
+def _summary(model: CloudModel) -> ModelSummary:
+    manifest = model.bundle.manifest
+    return ModelSummary(manifest.name, manifest.version, model.bundle.fingerprint)
+
+
+def _check_fingerprint(model: CloudModel, fingerprint: str) -> None:
+    ours = model.bundle.fingerprint
+    if fingerprint != ours:
+        raise FingerprintError(
+            f"the edge's bundle {fingerprint[:12]} is not the service's {ours[:12]} "
+            f"({model.bundle.manifest.name}); deploy the same bundle on both"
+        )

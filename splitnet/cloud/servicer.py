@@ -6,41 +6,41 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import structlog
 
-from splitnet.cloud.boundary import fail
+from splitnet.cloud.access.caller import Caller
 from splitnet.cloud.service import InferenceService
-from splitnet.cloud.workers import WorkerPool
 from splitnet.errors import InternalError, InvalidRequestError, ServiceError, UnavailableError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
 from splitnet.wire.channels import code_of
+from splitnet.wire.exchange import InferenceResponse
 
 STREAM_WINDOW = 32
 """Requests of one stream in flight at once; past that the stream is not read, and HTTP/2 slows the client down."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Answer = asyncio.Future[pb.InferResponse]
+Answer = asyncio.Future[InferenceResponse]
 log = structlog.get_logger("splitnet.server")
 
 
 class InferenceServicer(pb_grpc.InferenceServiceServicer):
-    """Admission and transport; every answer comes from the service core on one of `workers`."""
+    """The transport of one service core; every answer comes from the core."""
 
-    def __init__(self, service: InferenceService, workers: WorkerPool[pb.InferResponse]) -> None:
+    def __init__(self, service: InferenceService) -> None:
         self._service = service
-        self._workers = workers
         self._draining = False
         self._readers: set[asyncio.Task[None]] = set()
+        self._unary = 0
 
     @property
     def idle(self) -> bool:
         """Whether nothing is running, waiting or being streamed."""
-        return self._workers.in_flight == 0 and not self._readers
+        return self._service.in_flight == 0 and not self._readers and not self._unary
 
     def drain(self) -> None:
         """Refuse new requests with UNAVAILABLE from now on; streams end once what they have sent is answered."""
@@ -49,32 +49,46 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             reader.cancel()
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
-        return pb.ListModelsResponse(models=[messages.summary_to_message(one) for one in self._service.models()])
+        caller = self._caller(context)
+        return pb.ListModelsResponse(models=[messages.summary_to_message(one) for one in self._service.models(caller)])
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
-        try:
-            return messages.model_to_message(self._service.describe(request.name, request.version))
-        except ServiceError as error:
-            await _abort(context, error)
+        return messages.model_to_message(self._service.describe(request.name, request.version, self._caller(context)))
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
-        remaining = context.time_remaining()
+        self._unary += 1
         try:
-            return await self._start(request, remaining)
-        except ServiceError as error:
-            await _abort(context, error)
+            answer = self._start(request, self._caller(context), context.time_remaining())
+            return messages.response_to_message(await answer)
+        finally:
+            self._unary -= 1
 
     async def InferStream(
         self, request_iterator: AsyncIterator[pb.InferStreamRequest | None], context: Context
     ) -> AsyncIterator[pb.InferStreamResponse]:
+        caller = self._caller(context)
         answers: asyncio.Queue[pb.InferStreamResponse | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
-        running: set[Answer] = set()
+        running: dict[int, Answer] = {}
 
         def answered(number: int, answer: Answer) -> None:
-            running.discard(answer)
-            if not answer.cancelled():
+            if running.get(number) is answer:
+                del running[number]
+            if answer.cancelled():
+                window.release()
+            else:
                 answers.put_nowait(_reply(number, answer))
+
+        def begin(request: pb.InferStreamRequest) -> None:
+            try:
+                if request.id in running:
+                    raise InvalidRequestError(f"id {request.id} is in flight on this stream; give each request its own")
+                answer = self._start(request.request, caller, request.timeout or None)
+            except ServiceError as error:
+                answers.put_nowait(_refusal(request.id, error))
+            else:
+                running[request.id] = answer
+                answer.add_done_callback(partial(answered, request.id))
 
         async def read() -> None:
             held: pb.InferStreamRequest | None = None
@@ -82,16 +96,14 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
                 async for request in request_iterator:
                     if request is None:
                         raise InvalidRequestError("the request is not a splitnet.v1.InferStreamRequest")
+                    if request.cancel:
+                        if request.id in running:
+                            running[request.id].cancel()
+                        continue
                     held = request
                     await window.acquire()
                     held = None
-                    try:
-                        answer = self._start(request.request, request.timeout or None)
-                    except ServiceError as error:
-                        answers.put_nowait(_refusal(request.id, error))
-                    else:
-                        running.add(answer)
-                        answer.add_done_callback(partial(answered, request.id))
+                    begin(request)
             except asyncio.CancelledError:
                 if not self._draining:
                     raise
@@ -99,7 +111,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
                     answers.put_nowait(_refusal(held.id, _draining()))
             finally:
                 while running:
-                    await asyncio.wait(running)
+                    await asyncio.wait(list(running.values()))
                 answers.put_nowait(None)
 
         reader = asyncio.create_task(read())
@@ -110,29 +122,26 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
                 # Freed only once the answer is written: a client that does not read is not read from either.
                 window.release()
             await reader
-        except ServiceError as error:
-            await _abort(context, error)
-        except Exception as error:  # noqa: BLE001 - the boundary of a stream: as in boundary.py
-            await fail(context, error)
         finally:
             self._readers.discard(reader)
-            for answer in list(running):
+            for answer in list(running.values()):
                 answer.cancel()
             reader.cancel()
 
-    def _start(self, message: pb.InferRequest, timeout: float | None) -> Answer:
-        """Admit a request. Raises UnavailableError, OverloadedError."""
+    def _caller(self, context: Context) -> Caller:
+        peer = context.peer()
+        host = peer.rpartition(":")[0]
+        return Caller(host, peer)
+
+    def _start(self, message: pb.InferRequest, caller: Caller, timeout: float | None) -> Answer:
+        """Admit a request. Raises ServiceError."""
         if self._draining:
             raise _draining()
         arrived = time.perf_counter()
         deadline = None if timeout is None else arrived + timeout
-        return self._workers.submit(lambda: self._answer(message, arrived, deadline))
-
-    def _answer(self, message: pb.InferRequest, arrived: float, deadline: float | None) -> pb.InferResponse:
         try:
             request = messages.request_from_message(message)
-            response = self._service.infer(request, arrived=arrived, deadline=deadline)
-            return messages.response_to_message(response)
+            return self._service.submit(request, caller, arrived=arrived, deadline=deadline)
         except ServiceError:
             raise
         except Exception as error:  # the boundary: whatever else fails is ours, and its detail stays here
@@ -142,19 +151,20 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
 
 def _reply(number: int, answer: Answer) -> pb.InferStreamResponse:
     error = answer.exception()
+    if error is None:
+        return pb.InferStreamResponse(id=number, response=messages.response_to_message(answer.result()))
     if isinstance(error, ServiceError):
         return _refusal(number, error)
-    return pb.InferStreamResponse(id=number, response=answer.result())
+    log.error("request failed", exc_info=error)
+    return _refusal(number, InternalError("the service failed; its log says why"))
 
 
 def _refusal(number: int, error: ServiceError) -> pb.InferStreamResponse:
-    return pb.InferStreamResponse(id=number, error=pb.Error(code=code_of(error).value[0], message=str(error)))
+    retry = getattr(error, "retry_after", None) or 0.0
+    return pb.InferStreamResponse(
+        id=number, error=pb.Error(code=code_of(error).value[0], message=str(error), retry_after=retry)
+    )
 
 
 def _draining() -> UnavailableError:
     return UnavailableError("the server is draining; send to another one")
-
-
-async def _abort(context: Context, error: ServiceError) -> NoReturn:
-    await context.abort(code_of(error), str(error))
-    raise AssertionError("abort always raises")

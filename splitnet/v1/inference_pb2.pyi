@@ -252,6 +252,8 @@ class InferRequest(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     version: _builtins.str
     """Empty: the version that has this fingerprint."""
@@ -264,6 +266,12 @@ class InferRequest(_message.Message):
     """Number of classes that classification returns. 0: five."""
     outputs: _builtins.bool
     """Also return each head's output as it is (logits, for classification): what fidelity is measured on."""
+    request_id: _builtins.bytes
+    """16 random bytes, or none. A request that is sent again with the same id by the same client is answered once: it
+    joins the work in flight or gets the kept answer.
+    """
+    priority: _builtins.int
+    """0 (most requests) to 3; higher is served first, as far as the client's token allows."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the tasks wanted. Empty: all of them."""
@@ -279,10 +287,12 @@ class InferRequest(_message.Message):
         tasks: _abc.Iterable[_builtins.str] | None = ...,
         top_k: _builtins.int = ...,
         outputs: _builtins.bool = ...,
+        request_id: _builtins.bytes = ...,
+        priority: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "fingerprint", b"fingerprint", "frame", b"frame", "model", b"model", "outputs", b"outputs", "tasks", b"tasks", "top_k", b"top_k", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "fingerprint", b"fingerprint", "frame", b"frame", "model", b"model", "outputs", b"outputs", "priority", b"priority", "request_id", b"request_id", "tasks", b"tasks", "top_k", b"top_k", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -463,6 +473,8 @@ class Timing(_message.Message):
     HEADS_FIELD_NUMBER: _builtins.int
     POST_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     queue: _builtins.float
     """Waiting for a worker."""
     decode: _builtins.float
@@ -475,6 +487,10 @@ class Timing(_message.Message):
     """Turning outputs into results."""
     total: _builtins.float
     """From the arrival of the request to its answer."""
+    batch: _builtins.int
+    """Requests that ran together with this one, itself included: `graph` and `heads` are theirs."""
+    waiting: _builtins.int
+    """Requests in line when the answer was ready: how loaded the service is."""
     def __init__(
         self,
         *,
@@ -484,10 +500,12 @@ class Timing(_message.Message):
         heads: _builtins.float = ...,
         post: _builtins.float = ...,
         total: _builtins.float = ...,
+        batch: _builtins.int = ...,
+        waiting: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "graph", b"graph", "heads", b"heads", "post", b"post", "queue", b"queue", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "decode", b"decode", "graph", b"graph", "heads", b"heads", "post", b"post", "queue", b"queue", "total", b"total", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -500,10 +518,13 @@ class InferStreamRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Chosen by the client, unique among its requests in flight on the stream."""
     timeout: _builtins.float
     """Time that the client still waits, in seconds. 0: no limit."""
+    cancel: _builtins.bool
+    """Give up the request of this id, which frees its place; everything else is ignored and nothing is answered."""
     @_builtins.property
     def request(self) -> Global___InferRequest: ...
     def __init__(
@@ -512,10 +533,11 @@ class InferStreamRequest(_message.Message):
         id: _builtins.int = ...,
         request: Global___InferRequest | None = ...,
         timeout: _builtins.float = ...,
+        cancel: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request", b"request", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "id", b"id", "request", b"request", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -556,18 +578,22 @@ class Error(_message.Message):
 
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """A gRPC status code."""
     message: _builtins.str
+    retry_after: _builtins.float
+    """Seconds after which trying again may help. 0: it does not, or nobody knows."""
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         message: _builtins.str = ...,
+        retry_after: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "retry_after", b"retry_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,7 +32,9 @@ class InferenceServiceStub:
 
     Status codes: INVALID_ARGUMENT malformed request or frame; NOT_FOUND unknown model, cut or task; FAILED_PRECONDITION
     another bundle than the service's; RESOURCE_EXHAUSTED over a limit or overloaded; DEADLINE_EXCEEDED too late;
-    UNAVAILABLE shutting down; INTERNAL the service's own fault.
+    UNAUTHENTICATED no or unknown credentials; PERMISSION_DENIED credentials that do not allow this; UNAVAILABLE shutting
+    down; INTERNAL the service's own fault. Where trying again can help, a google.rpc.RetryInfo in the details (on a
+    stream, `retry_after`) says when.
     """
 
     @_typing.overload
@@ -57,7 +59,9 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
 
     Status codes: INVALID_ARGUMENT malformed request or frame; NOT_FOUND unknown model, cut or task; FAILED_PRECONDITION
     another bundle than the service's; RESOURCE_EXHAUSTED over a limit or overloaded; DEADLINE_EXCEEDED too late;
-    UNAVAILABLE shutting down; INTERNAL the service's own fault.
+    UNAUTHENTICATED no or unknown credentials; PERMISSION_DENIED credentials that do not allow this; UNAVAILABLE shutting
+    down; INTERNAL the service's own fault. Where trying again can help, a google.rpc.RetryInfo in the details (on a
+    stream, `retry_after`) says when.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -78,7 +82,9 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Status codes: INVALID_ARGUMENT malformed request or frame; NOT_FOUND unknown model, cut or task; FAILED_PRECONDITION
     another bundle than the service's; RESOURCE_EXHAUSTED over a limit or overloaded; DEADLINE_EXCEEDED too late;
-    UNAVAILABLE shutting down; INTERNAL the service's own fault.
+    UNAUTHENTICATED no or unknown credentials; PERMISSION_DENIED credentials that do not allow this; UNAVAILABLE shutting
+    down; INTERNAL the service's own fault. Where trying again can help, a google.rpc.RetryInfo in the details (on a
+    stream, `retry_after`) says when.
     """
 
     @_abc_1.abstractmethod

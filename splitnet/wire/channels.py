@@ -8,6 +8,9 @@ from splitnet.errors import SERVICE_ERRORS, ServiceError, UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
+DETAILS = "grpc-status-details-bin"
+"""Where gRPC carries a google.rpc.Status with details, such as when to try again."""
+
 MESSAGE_OVERHEAD = 64 * 1024
 """Bytes that a message may hold beside its frame: names, tasks, protobuf's own fields."""
 

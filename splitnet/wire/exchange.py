@@ -16,7 +16,8 @@ DEFAULT_MAX_FRAME_BYTES = 8 * 1024 * 1024
 class InferenceRequest:
     """One frame and the tasks wanted; no tasks means all of them, top_k of 0 means five classes.
 
-    With `outputs`, the answer also holds each head's output as it is (logits, for classification).
+    With `outputs`, the answer also holds each head's output as it is (logits, for classification). `request_id` is 16
+    random bytes that make it safe to send the request again, or empty; `priority` (0 to 3) is served highest first.
     """
 
     model: str
@@ -27,11 +28,17 @@ class InferenceRequest:
     top_k: int = 0
     outputs: bool = False
     version: str = ""
+    request_id: bytes = b""
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the service's time went, in seconds; `total` runs from arrival to answer."""
+    """Where the service's time went, in seconds; `total` runs from arrival to answer.
+
+    `graph` and `heads` are those of the `batch` requests that ran together; `waiting` requests were in line when the
+    answer was ready.
+    """
 
     queue: float = 0.0
     decode: float = 0.0
@@ -39,6 +46,8 @@ class Timing:
     heads: float = 0.0
     post: float = 0.0
     total: float = 0.0
+    batch: int = 1
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

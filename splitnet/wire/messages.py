@@ -17,6 +17,9 @@ from splitnet.wire.exchange import (
     Timing,
 )
 
+MAX_PRIORITY = 3
+"""The highest priority of a request; 0 is that of most."""
+
 
 def request_to_message(request: InferenceRequest) -> pb.InferRequest:
     return pb.InferRequest(
@@ -28,6 +31,8 @@ def request_to_message(request: InferenceRequest) -> pb.InferRequest:
         tasks=request.tasks,
         top_k=request.top_k,
         outputs=request.outputs,
+        request_id=request.request_id,
+        priority=request.priority,
     )
 
 
@@ -39,6 +44,10 @@ def request_from_message(message: pb.InferRequest) -> InferenceRequest:
         raise InvalidRequestError(
             f"the bundle's fingerprint has {len(message.fingerprint)} bytes; it must be the SHA-256, 32 bytes"
         )
+    if len(message.request_id) not in (0, 16):
+        raise InvalidRequestError(f"the request id has {len(message.request_id)} bytes; it must be 16 random ones")
+    if message.priority > MAX_PRIORITY:
+        raise InvalidRequestError(f"priority {message.priority} is over {MAX_PRIORITY}, the highest")
     return InferenceRequest(
         model=message.model,
         fingerprint=message.fingerprint.hex(),
@@ -48,6 +57,8 @@ def request_from_message(message: pb.InferRequest) -> InferenceRequest:
         top_k=message.top_k,
         outputs=message.outputs,
         version=message.version,
+        request_id=message.request_id,
+        priority=message.priority,
     )
 
 
@@ -112,6 +123,8 @@ def response_to_message(response: InferenceResponse) -> pb.InferResponse:
             heads=timing.heads,
             post=timing.post,
             total=timing.total,
+            batch=timing.batch,
+            waiting=timing.waiting,
         ),
     )
 
@@ -120,7 +133,16 @@ def response_from_message(message: pb.InferResponse) -> InferenceResponse:
     timing = message.timing
     return InferenceResponse(
         results={one.task: _result_from_message(one) for one in message.results},
-        timing=Timing(timing.queue, timing.decode, timing.graph, timing.heads, timing.post, timing.total),
+        timing=Timing(
+            timing.queue,
+            timing.decode,
+            timing.graph,
+            timing.heads,
+            timing.post,
+            timing.total,
+            max(1, timing.batch),
+            timing.waiting,
+        ),
         outputs={
             one.task: _tensor_from_message(one.output, one.task) for one in message.results if one.HasField("output")
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -17,29 +17,28 @@ import featcodec
 from featcodec.testing import hostile_frames
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
+from splitnet.cloud.batching import BatchSettings, Job
+from splitnet.cloud.inference import Outcome
 from splitnet.cloud.server import SERVICE_NAME, Server
 from splitnet.cloud.servicer import STREAM_WINDOW
 from splitnet.errors import UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire.channels import client_options
-from splitnet.wire.exchange import InferenceRequest, InferenceResponse
 
 
 class Held(InferenceService):
-    """A service whose `infer` waits until the test lets it go on."""
+    """A service whose workers wait until the test lets them go on."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        super().__init__([bundle])
+    def __init__(self, bundle: Bundle, batching: BatchSettings | None = None) -> None:
+        super().__init__([bundle], batching=batching or BatchSettings(max_batch=1))
         self.go = threading.Event()
         self.calls = 0
 
-    def infer(
-        self, request: InferenceRequest, *, arrived: float | None = None, deadline: float | None = None
-    ) -> InferenceResponse:
-        self.calls += 1
+    def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        self.calls += len(jobs)
         assert self.go.wait(20)
-        return super().infer(request, arrived=arrived, deadline=deadline)
+        return super().run(jobs)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +139,7 @@ async def test_an_internal_error_keeps_its_detail_to_itself(
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("secret path")
 
-    monkeypatch.setattr(service, "infer", fail)
+    monkeypatch.setattr(service, "run", fail)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Infer(message, timeout=20)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
@@ -168,9 +167,9 @@ async def test_stream_answers_each_by_its_id(stub: pb_grpc.InferenceServiceAsync
 async def test_a_full_queue_is_refused_and_who_gave_up_frees_the_place(
     lite0_bundle: Bundle, message: pb.InferRequest
 ) -> None:
-    service = Held(lite0_bundle)
+    service = Held(lite0_bundle, BatchSettings(queue=1, max_batch=1))
     async with (
-        Server(service, workers=1, queue=1) as server,
+        Server(service) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub: pb_grpc.InferenceServiceAsyncStub = pb_grpc.InferenceServiceStub(channel)

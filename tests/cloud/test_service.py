@@ -9,7 +9,7 @@ import pytest
 import featcodec
 from splitnet.bundle import Bundle, Cut
 from splitnet.cloud import InferenceService
-from splitnet.cloud import service as service_module
+from splitnet.cloud.batching import job as job_module
 from splitnet.cloud.model import CloudModel
 from splitnet.errors import (
     FingerprintError,
@@ -150,7 +150,7 @@ def test_outputs_that_are_not_finite_are_refused(
 def test_late_work_does_not_reach_the_network(
     service: InferenceService, request_: InferenceRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "decode_frame", lambda *_: pytest.fail("the frame was decoded"))
+    monkeypatch.setattr(job_module, "decode_frame", lambda *_: pytest.fail("the frame was decoded"))
     with pytest.raises(LateError, match="before the request reached the network"):
         service.infer(request_, deadline=time.perf_counter() - 0.001)
 

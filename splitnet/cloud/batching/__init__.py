@@ -1,0 +1,7 @@
+"""Requests of many connections become batches: fair between clients, bounded, nothing late or cancelled is run."""
+
+from splitnet.cloud.batching.batcher import Batcher, BatchSettings
+from splitnet.cloud.batching.fair_queue import FairQueue
+from splitnet.cloud.batching.job import Job
+
+__all__ = ["BatchSettings", "Batcher", "FairQueue", "Job"]

@@ -1,0 +1,98 @@
+"""What a worker does with a batch: decode, run the shared layers once, every head once, results for each request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import structlog
+
+from splitnet.bundle.manifest import Cut
+from splitnet.cloud.batching import Job
+from splitnet.cloud.decoding import Content
+from splitnet.cloud.model import CloudModel, Head
+from splitnet.errors import CancelledError, InternalError, InvalidRequestError, LateError, ServiceError
+from splitnet.runtime import Array
+from splitnet.tasks import post_process
+from splitnet.wire.exchange import InferenceResponse, Timing
+
+Outcome = InferenceResponse | ServiceError
+log = structlog.get_logger("splitnet.server")
+
+
+def run_batch(jobs: Sequence[Job]) -> list[Outcome]:
+    """Answer jobs of one group. A job that fails fails alone; frames of other kinds or shapes run one after another.
+
+    Nothing is run for a request that was cancelled or late once its frame was decoded.
+    """
+    outcomes: dict[Job, Outcome] = {}
+    parts: dict[tuple[object, ...], list[tuple[Job, Content]]] = {}
+    for job in jobs:
+        try:
+            content = job.decode()
+        except ServiceError as error:
+            if error.__cause__ is not None and isinstance(error, InternalError):
+                log.error("decoding failed", exc_info=error.__cause__, model=job.request.model, cut=job.cut.name)
+            outcomes[job] = error
+            continue
+        if job.cancelled:
+            outcomes[job] = CancelledError("the request was cancelled")
+        elif job.expired(time.perf_counter()):
+            outcomes[job] = LateError("the deadline passed before the request reached the network")
+        else:
+            parts.setdefault((content.coefficients, content.values.shape), []).append((job, content))
+    for part in parts.values():
+        try:
+            _run_part(part, outcomes)
+        except ServiceError as error:
+            outcomes |= {job: error for job, _ in part}
+        except Exception as error:  # the boundary: whatever else fails is ours, and its detail stays here
+            log.exception("request failed", model=part[0][0].request.model, cut=part[0][0].cut.name)
+            failure = InternalError("the service failed; its log says why")
+            failure.__cause__ = error
+            outcomes |= {job: failure for job, _ in part}
+    return [outcomes[job] for job in jobs]
+
+
+def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome]) -> None:
+    first, content = part[0]
+    values = content.values if len(part) == 1 else np.concatenate([one.values for _, one in part])
+    started = time.perf_counter()
+    outputs, ran = run_heads(first.model, first.cut, first.heads, values, content.coefficients)
+    answered = time.perf_counter()
+    finite = {
+        head.task.name: np.atleast_1d(np.isfinite(output.reshape(len(values), -1)).all(axis=1))
+        for head, output in outputs
+    }
+    for number, (job, _) in enumerate(part):
+        try:
+            results = {}
+            for head, output in outputs:
+                if not finite[head.task.name][number]:
+                    raise InvalidRequestError(f"the frame's features give task {head.task.name!r} NaN or infinity")
+                results[head.task.name] = post_process(head.task.kind, output[number], head.labels, job.request.top_k)
+        except ServiceError as error:
+            outcomes[job] = error
+            continue
+        kept = {head.task.name: output[number] for head, output in outputs} if job.request.outputs else {}
+        done = time.perf_counter()
+        timing = Timing(
+            queue=max(0.0, started - job.arrived - job.decode_seconds),
+            decode=job.decode_seconds,
+            graph=ran - started,
+            heads=answered - ran,
+            post=done - answered,
+            total=done - job.arrived,
+            batch=len(part),
+        )
+        outcomes[job] = InferenceResponse(results, timing, kept)
+
+
+def run_heads(
+    model: CloudModel, cut: Cut, heads: Sequence[Head], values: Array, coefficients: bool
+) -> tuple[list[tuple[Head, Array]], float]:
+    """Each head's output, batch dimension first, and when the shared layers were done."""
+    shared = model.shared(cut, values, coefficients=coefficients)
+    ran = time.perf_counter()
+    return [(head, model.answer(head, shared)) for head in heads], ran
