@@ -133,6 +133,8 @@ class CutCalibration:
         settings = asdict(self.settings)
         # The curve is measured anew each time: another ladder keeps the gradients and the profiles.
         del settings["steps"]
+        # What was not chosen counts too: other defaults make other profiles.
+        settings["weights"] = {task.name: weight for task, weight in self._tasks.items()}
         return {
             "settings": settings,
             "constants": [RIDGE, POINT_SHARE, TABLES, RADIUS, POINTS, COUNTED],

@@ -16,6 +16,7 @@ import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.build import build_bundle
 from splitnet.bundle.source import ImportOptions, SourceTask
+from splitnet.calibrate import calibration
 from splitnet.calibrate.calibration import Calibrated, CutCalibration, Settings
 from splitnet.calibrate.curve import default_step
 from splitnet.calibrate.photos import find_photos
@@ -100,6 +101,14 @@ def test_a_finished_part_is_not_done_again_and_other_photos_start_over(
     (fewer / "00.png").unlink()
     _run(bundle, "c2", fewer, tmp_path / "work", advance=lambda what, *_: steps.append(what))
     assert "running the first layers" in steps
+
+
+def test_other_default_weights_start_over(
+    bundle: Bundle, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _run(bundle, "c2", data, tmp_path / "work")
+    monkeypatch.setitem(calibration.WEIGHTS, "embedding", 7.0)
+    assert _run(bundle, "c2", data, tmp_path / "work").profile.fingerprint != first.profile.fingerprint
 
 
 def test_gradients_and_probing_agree_on_what_matters(
