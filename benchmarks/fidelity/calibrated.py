@@ -20,7 +20,7 @@ from splitnet.models.shipped import shipped_profiles
 from splitnet.runtime import Array
 
 if TYPE_CHECKING:
-    from splitnet.calibrate.calibration import Calibrated
+    from splitnet.calibrate.calibration import Calibrated, Method
 
 STEPS = ("6", "4", "3", "2.5", "2.25", "2", "1.75", "1.5", "1.25", "1", "0.75")
 FAMILIES = (
@@ -88,13 +88,15 @@ def crossfit(bundle: Bundle, cut: str, photos: Sequence[Path], work: Path) -> tu
     return calibrate(bundle, cut, photos, work).crossfit
 
 
-def calibrate(bundle: Bundle, cut: str, photos: Sequence[Path], work: Path, draws: int = 4) -> Calibrated:
+def calibrate(
+    bundle: Bundle, cut: str, photos: Sequence[Path], work: Path, draws: int = 4, method: Method = "fisher"
+) -> Calibrated:
     """Profiles of photos, with progress; a run that was interrupted goes on. Raises as above."""
     # torch is imported where profiles are made, not where the other rows are.
     from splitnet.calibrate.calibration import CutCalibration, Settings
 
     # No steps: the curve is what this benchmark measures itself.
-    settings = Settings(draws=draws, steps=())
+    settings = Settings(method=method, draws=draws, steps=())
     with _bar(cut) as advance:
         return CutCalibration(bundle, cut, photos, settings, work, advance).run()
 

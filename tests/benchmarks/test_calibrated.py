@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 import featcodec
-from benchmarks import coder_share, depth, depth_fidelity
+from benchmarks import coder_share, depth, depth_fidelity, probing
 from benchmarks.depth_fidelity import FixedFidelity, ImageFile
 from benchmarks.fidelity import calibrated, shipped
 from benchmarks.fidelity.curves import Interval, resamples
@@ -119,6 +119,17 @@ def test_headline_figures() -> None:
     assert headline("codec.block7", curves[:-1], resamples(2, 20)) == []
     alone = [one.name for one in headline("codec.block7.shipped", [ours], resamples(2, 20))]
     assert not any("ratio" in name for name in alone)
+
+
+def test_probing_is_compared_with_gradients_at_each_level() -> None:
+    gradients, probed = (
+        curve("transform", "ours", [scale * size for size in (1000, 2000, 4000)]) for scale in (1, 1.1)
+    )
+    found = probing.compared(gradients, probed, resamples(2, 20))
+    assert found.figures["probing.block7.fisher.bytes_at_kl_040"] == pytest.approx(2000)
+    assert found.figures["probing.block7.extra_at_kl_040"] == pytest.approx(0.1)
+    assert [row["kl"] for row in found.rows] == [0.045, 0.04, 0.025, 0.011]
+    assert all(row["extra"] == [pytest.approx(0.1, abs=1e-3)] * 3 for row in found.rows)
 
 
 IMAGE = ImageFile("AVIF", Interval(11_000, 10_000, 12_000), 70.0)
