@@ -14,6 +14,7 @@ from splitnet.wire.exchange import InferenceRequest, InferenceResponse
 
 Answer = asyncio.Future[InferenceResponse]
 Key = tuple[str, bytes]
+Content = tuple[object, ...]
 
 
 @dataclass(slots=True)
@@ -21,7 +22,7 @@ class _Entry:
     """The work of one request, and who waits for it; `until` is when its answer is forgotten."""
 
     work: Answer
-    content: tuple[int, int, str, str, tuple[str, ...]]
+    content: Content
     waiting: set[Answer] = field(default_factory=set)
     until: float = 0.0
 
@@ -111,8 +112,9 @@ class Repeats:
         self._kept.popitem(last=False)
 
 
-def _content(request: InferenceRequest) -> tuple[int, int, str, str, tuple[str, ...]]:
-    return (len(request.frame), zlib.crc32(request.frame), request.model, request.cut, request.tasks)
+def _content(request: InferenceRequest) -> Content:
+    frame = (len(request.frame), zlib.crc32(request.frame))
+    return (*frame, request.model, request.cut, request.tasks, request.top_k, request.outputs)
 
 
 def _copy(work: Answer, to: Answer) -> None:

@@ -21,6 +21,8 @@ log = structlog.get_logger("splitnet.server")
 Outcome = InferenceResponse | ServiceError
 _SMOOTHING = 0.05
 _LONGEST_RETRY = 5.0
+_MARGIN = 1.25
+"""Refusing a little too early costs one answer, too late the work of one that nobody waits for."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Batcher:
         """
         with self._lock:
             wait = self._expected_wait(job)
-            if job.deadline is not None and wait > 0 and job.arrived + wait > job.deadline:
+            if job.deadline is not None and wait > 0 and job.arrived + _MARGIN * wait > job.deadline:
                 raise self._overloaded(f"about {wait:.1f} s of work wait already, more than the deadline allows", wait)
             evicted = self._queue.push(job, self.settings.workers - self._busy)
             if evicted is None:
@@ -123,11 +125,10 @@ class Batcher:
         """Seconds until a worker is free for one more job of this client, if the line moves as it did; 0: at once."""
         if self._busy < self.settings.workers and not len(self._queue):
             return 0.0
-        waiting = len(self._queue)
-        if not self._queue.held(job.client):
-            # A client with nothing in line is served within one turn of all clients.
-            waiting = min(waiting, self._queue.clients)
-        return waiting * self.seconds_per_job / self.settings.workers
+        # In one turn of the line each client is served once, so it takes as many turns as this client has jobs in it.
+        turns = self._queue.held(job.client) + 1
+        ahead = min(len(self._queue), turns * self._queue.clients) + self.settings.max_batch * self._busy
+        return ahead * self.seconds_per_job / self.settings.workers
 
     def _overloaded(self, why: str, wait: float) -> OverloadedError:
         return OverloadedError(why, retry_after=min(max(wait, self.seconds_per_job, 0.01), _LONGEST_RETRY))

@@ -1,0 +1,1 @@
+"""The load generator: what the service bears, measured from outside and beside the bare network."""

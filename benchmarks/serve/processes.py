@@ -1,0 +1,87 @@
+"""Processes on cores of their own: the server, and the bare network it is compared with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitnet.errors import UnavailableError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Core numbers of the server and of the load generator; the same where the machine has only one."""
+
+    server: int
+    load: int
+
+    @staticmethod
+    def pick() -> Cores:
+        """The first and the last core that this process may use."""
+        usable = sorted(os.sched_getaffinity(0))
+        return Cores(usable[0], usable[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory it holds."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time it used, in user and kernel mode."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def server(bundle: Path, core: int, log: Path, options: Sequence[str] = ()) -> Iterator[Served]:
+    """`splitnet serve` on one core, until the end of the block. Raises UnavailableError."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "splitnet", "serve", "--bundle", str(bundle), "--listen", "127.0.0.1:0", *options]
+    with log.open("w", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            ["taskset", "-c", str(core), *command], stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline().strip()
+        if not line.startswith("serving on "):
+            raise UnavailableError(f"the server did not start; {log} says why")
+        yield Served(process, line.removeprefix("serving on "))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def bare(bundle: Path, core: int, cut: str, batches: Sequence[int], seconds: float) -> dict[int, float]:
+    """Photos a second of the cloud graph and the heads in ONNX Runtime alone, by batch size, on one core."""
+    arguments = [str(bundle), cut, json.dumps(list(batches)), str(seconds)]
+    done = subprocess.run(
+        ["taskset", "-c", str(core), sys.executable, "-m", "benchmarks.serve.bare", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise UsageError(f"the bare network failed: {done.stderr.strip().splitlines()[-1]}")
+    return {int(batch): float(rate) for batch, rate in json.loads(done.stdout).items()}
