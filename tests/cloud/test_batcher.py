@@ -94,7 +94,8 @@ async def test_a_free_worker_takes_a_request_at_once(start: Any, workers: Worker
     batcher = start()
     job = _job()
     batcher.submit(job)
-    assert (await _answer(job)).results == {"frame": b"frame"}
+    assert list((await _answer(job)).results) == ["frame"]
+    assert workers.ran == [b"frame"]
     await asyncio.sleep(0)
     assert (batcher.in_flight, batcher.waiting) == (0, 0)
 

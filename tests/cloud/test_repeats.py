@@ -69,7 +69,7 @@ async def test_an_id_used_for_another_request_is_an_error(work: Work) -> None:
     repeats.answer("a", REQUEST, work)
     for change in ({"frame": b"other"}, {"cut": "other"}, {"tasks": ("x",)}, {"model": "m2"}):
         with pytest.raises(InvalidRequestError, match="used for another request"):
-            repeats.answer("a", replace(REQUEST, **change), work)  # type: ignore[arg-type]  # one test for every field
+            repeats.answer("a", replace(REQUEST, **change), work)
 
 
 async def test_failures_are_not_kept(work: Work) -> None:

@@ -31,11 +31,11 @@ class Edge:
     def __init__(self, version: str, bundle: Bundle, channel: grpc.aio.Channel) -> None:
         self._folder, self._bundle, self._channel = RECORDED / version, bundle, channel
         pool = descriptor_pool.DescriptorPool()
-        for file in descriptor_pb2.FileDescriptorSet.FromString(self.bytes("descriptor")).file:
+        for file in descriptor_pb2.FileDescriptorSet.FromString(self.recorded("descriptor")).file:
             pool.Add(file)
         self._pool = pool
 
-    def bytes(self, name: str) -> bytes:
+    def recorded(self, name: str) -> bytes:
         """A recorded file; the fingerprint of its bundle becomes that of the one served."""
         data = (self._folder / f"{name}.binpb").read_bytes()
         recorded = (self._folder / "fingerprint.bin").read_bytes()
@@ -48,14 +48,14 @@ class Edge:
     async def call(self, method: str, extra: bytes = b"") -> Any:
         """A unary call with the recorded request and `extra` bytes of fields behind it."""
         call: Any = self._channel.unary_unary(f"/{SERVICE_NAME}/{method}")
-        return self.message(f"{method}Response", await call(self.bytes(f"{method}.request") + extra, timeout=30))
+        return self.message(f"{method}Response", await call(self.recorded(f"{method}.request") + extra, timeout=30))
 
     async def stream(self, extra: bytes = b"") -> dict[int, Any]:
         """The recorded stream; answers by id."""
 
         async def requests() -> AsyncIterator[bytes]:
             for number in (1, 2):
-                yield self.bytes(f"InferStream.{number}.request") + extra
+                yield self.recorded(f"InferStream.{number}.request") + extra
 
         call: Any = self._channel.stream_stream(f"/{SERVICE_NAME}/InferStream")
         replies = [self.message("InferStreamResponse", data) async for data in call(requests(), timeout=30)]
@@ -79,24 +79,24 @@ def _same_answers(found: Any, recorded: Any) -> None:
     assert [(one.index, one.label) for one in ours] == [(one.index, one.label) for one in theirs]
     assert [one.probability for one in ours] == pytest.approx([one.probability for one in theirs], rel=1e-3)
     vectors = [np.frombuffer(message.results[1].embedding.float32, "<f4") for message in (found, recorded)]
-    np.testing.assert_allclose(*vectors, atol=1e-4)
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-4)
     assert found.timing.total > 0
 
 
 @pytest.mark.parametrize("extra", [b"", NEWER], ids=["older", "newer"])
 async def test_its_requests_get_the_recorded_answers(edge: Edge, extra: bytes) -> None:
-    _same_answers(await edge.call("Infer", extra), edge.message("InferResponse", edge.bytes("Infer.response")))
+    _same_answers(await edge.call("Infer", extra), edge.message("InferResponse", edge.recorded("Infer.response")))
     replies = await edge.stream(extra)
     _same_answers(
-        replies[5].response, edge.message("InferStreamResponse", edge.bytes("InferStream.1.response")).response
+        replies[5].response, edge.message("InferStreamResponse", edge.recorded("InferStream.1.response")).response
     )
-    recorded = edge.message("InferStreamResponse", edge.bytes("InferStream.2.response"))
+    recorded = edge.message("InferStreamResponse", edge.recorded("InferStream.2.response"))
     assert (replies[6].error.code, replies[6].error.message) == (recorded.error.code, recorded.error.message)
 
 
 @pytest.mark.parametrize("extra", [b"", NEWER], ids=["older", "newer"])
 async def test_it_learns_what_it_learnt(edge: Edge, extra: bytes) -> None:
-    recorded = edge.message("GetModelResponse", edge.bytes("GetModel.response"))
+    recorded = edge.message("GetModelResponse", edge.recorded("GetModel.response"))
     found = await edge.call("GetModel", extra)
     assert found.summary == recorded.summary
     assert found.input == recorded.input
