@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from splitnet.errors import UnavailableError, UsageError
 
@@ -65,23 +64,48 @@ def server(bundle: Path, core: int, log: Path, options: Sequence[str] = ()) -> I
             raise UnavailableError(f"the server did not start; {log} says why")
         yield Served(process, line.removeprefix("serving on "))
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
-def bare(bundle: Path, core: int, cut: str, batches: Sequence[int], seconds: float) -> dict[int, float]:
-    """Photos a second of the cloud graph and the heads in ONNX Runtime alone, by batch size, on one core."""
-    arguments = [str(bundle), cut, json.dumps(list(batches)), str(seconds)]
-    done = subprocess.run(
-        ["taskset", "-c", str(core), sys.executable, "-m", "benchmarks.serve.bare", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise UsageError(f"the bare network failed: {done.stderr.strip().splitlines()[-1]}")
-    return {int(batch): float(rate) for batch, rate in json.loads(done.stdout).items()}
+class Bare:
+    """The cloud graph and the heads in ONNX Runtime alone, in a process on one core that runs only when told to.
+
+    Raises
+    ------
+    UsageError
+        if it cannot be started.
+    """
+
+    def __init__(self, bundle: Path, core: int, cut: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.serve.bare", str(bundle), cut]
+        self._process = subprocess.Popen(
+            ["taskset", "-c", str(core), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def rate(self, batch: int, seconds: float) -> float:
+        """Photos a second in batches of this size."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(f"{batch} {seconds}\n")
+            self._process.stdin.flush()
+            return float(self._process.stdout.readline())
+        except (OSError, ValueError) as error:
+            raise UsageError("the process of the bare network ended; its error is above") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
