@@ -62,10 +62,13 @@ class VerificationError(SplitnetError):
 class ServiceError(SplitnetError):
     """An answer of the service that is not a result; `code` is the name of its gRPC status code.
 
+    `reason` tells causes of one code apart in metrics and logs: one word of few, empty where the code says it all.
+
     The service core raises these, the transports carry them, the client raises the same class again.
     """
 
     code: ClassVar[str] = "UNKNOWN"
+    reason: str = ""
 
 
 class InvalidRequestError(ServiceError):
@@ -94,9 +97,10 @@ class OverloadedError(ServiceError):
 
     code = "RESOURCE_EXHAUSTED"
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str = "", *, retry_after: float | None = None, reason: str = "") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reason = reason
 
 
 class LateError(ServiceError):

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from splitnet.cloud.observe.watch import Watch
     from splitnet.cloud.server import Server
+    from splitnet.cloud.service import InferenceService
 
 
 def serve(
@@ -19,25 +21,32 @@ def serve(
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; one more is refused.")] = 256,
     max_frame_bytes: Annotated[int, typer.Option(min=1, max=1 << 30, help="Largest frame accepted.")] = 8 * 1024 * 1024,
     grace: Annotated[float, typer.Option(min=0, help="Seconds for work in flight when told to stop.")] = 10.0,
+    metrics: Annotated[str, typer.Option(help="HOST:PORT of metrics, readiness and the status page.")] = "",
+    metrics_host: Annotated[list[str] | None, typer.Option(help="A name under which these are asked for.")] = None,
 ) -> None:
     """Serve bundles over gRPC until SIGTERM or Ctrl-C; a second signal ends it at once."""
     import asyncio
+    import os
 
     from splitnet.bundle import Bundle
     from splitnet.cli.logs import configure_logs
     from splitnet.cloud.batching import BatchSettings
+    from splitnet.cloud.observe.watch import TOKEN_VARIABLE, PageSettings, Watch
     from splitnet.cloud.server import Server
     from splitnet.cloud.service import InferenceService
 
     configure_logs()
+    watch = Watch(PageSettings(metrics, os.environ.get(TOKEN_VARIABLE, ""), tuple(metrics_host or ())))
     loaded = [Bundle.load(directory) for directory in bundle]
     batching = BatchSettings(workers=workers, queue=queue)
-    service = InferenceService(loaded, threads=threads, max_frame_bytes=max_frame_bytes, batching=batching)
+    service = InferenceService(
+        loaded, threads=threads, max_frame_bytes=max_frame_bytes, batching=batching, observer=watch.observer
+    )
     server = Server(service, listen=listen)
-    asyncio.run(_serve(server, grace))
+    asyncio.run(_serve(server, service, watch, grace))
 
 
-async def _serve(server: Server, grace: float) -> None:
+async def _serve(server: Server, service: InferenceService, watch: Watch, grace: float) -> None:
     import asyncio
     import os
     import signal
@@ -52,8 +61,14 @@ async def _serve(server: Server, grace: float) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await server.start()
-    # One line on standard output for whoever started us, after which requests are answered.
-    print(f"serving on {server.address}", flush=True)
-    await stop.wait()
-    await server.stop(grace)
+    page = watch.open(service, lambda: server.ready)
+    try:
+        await server.start()
+        # One line on standard output for whoever started us, after which requests are answered.
+        print(f"serving on {server.address}", flush=True)
+        if page:
+            print(f"status page on {page}", flush=True)
+        await stop.wait()
+        await server.stop(grace)
+    finally:
+        watch.close()

@@ -11,6 +11,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
+from splitnet.cloud.observe import Observer
 from splitnet.errors import InvalidRequestError, ServiceError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.channels import DETAILS, code_of
@@ -27,8 +28,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class Boundary(grpc.aio.ServerInterceptor):
     """Turns errors of ours into status codes, bytes that are no request and exceptions nobody expected among them.
 
-    gRPC would answer both with UNKNOWN and the exception's text. An INTERNAL's detail goes to the log alone.
+    gRPC would answer both with UNKNOWN and the exception's text. An INTERNAL's detail goes to the log alone. The size
+    of what goes out is told to `observer`.
     """
+
+    def __init__(self, observer: Observer | None = None) -> None:
+        self._observer = observer or Observer()
 
     async def intercept_service(
         self,
@@ -40,16 +45,26 @@ class Boundary(grpc.aio.ServerInterceptor):
         kind = _REQUESTS.get(str(handler_call_details.method))
         if handler is None or kind is None:
             return handler
+        serialise = _counted(handler.response_serializer, self._observer)
         if handler.request_streaming:
             # The handler itself looks for None.
             return grpc.stream_stream_rpc_method_handler(
-                _guard_stream(handler.stream_stream), _message_or_none(kind), handler.response_serializer
+                _guard_stream(handler.stream_stream), _message_or_none(kind), serialise
             )
         if handler.response_streaming:
             streamed: Any = _guard_answers(handler.unary_stream, kind)
-            return grpc.unary_stream_rpc_method_handler(streamed, None, handler.response_serializer)
+            return grpc.unary_stream_rpc_method_handler(streamed, None, serialise)
         wrapped: Any = _guard_unary(handler.unary_unary, kind)
-        return grpc.unary_unary_rpc_method_handler(wrapped, None, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(wrapped, None, serialise)
+
+
+def _counted(serialise: Callable[[Any], bytes], observer: Observer) -> Callable[[Any], bytes]:
+    def counted(message: Any) -> bytes:
+        data = serialise(message)
+        observer.sent(len(data))
+        return data
+
+    return counted
 
 
 def _guard_unary(call: Any, kind: type[Message]) -> Callable[[bytes, Context], Awaitable[Any]]:

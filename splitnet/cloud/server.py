@@ -10,21 +10,19 @@ from typing import Self
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from splitnet.cloud.boundary import Boundary
+from splitnet.cloud.observe.health import SERVICE_NAME, Health
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.servicer import InferenceServicer
 from splitnet.errors import UsageError
-from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire.channels import parse_address, server_options
 
 FLUSH_SECONDS = 0.2
 """Time for the last answers to reach the network once the work is done."""
 
-SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 log = structlog.get_logger("splitnet.server")
 
 
@@ -47,14 +45,17 @@ class Server:
         self._listen = parse_address(listen, what="--listen")
         self._service = service
         self._servicer = InferenceServicer(service)
+        self._health: Health | None = None
         self.address = listen
 
     async def start(self) -> None:
         """Listen and answer; returns as soon as the port is open."""
-        self._server = grpc.aio.server(interceptors=[Boundary()], options=server_options(self._service.max_frame_bytes))
-        self._health = health.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[Boundary(self._service.observer)], options=server_options(self._service.max_frame_bytes)
+        )
+        health = Health(self._service.served)
         pb_grpc.add_InferenceServiceServicer_to_server(self._servicer, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(health.servicer, self._server)
         names = (
             SERVICE_NAME,
             health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
@@ -73,7 +74,8 @@ class Server:
             ) from error
         self.address = f"{self._listen.rpartition(':')[0]}:{port}"
         await self._server.start()
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._health = health
+        await health.open()
         log.info("serving", address=self.address, models=[model.name for model in self._service.models()])
 
     async def stop(self, grace: float = 10.0) -> None:
@@ -81,7 +83,8 @@ class Server:
         log.info("draining", in_flight=self.in_flight, grace_seconds=grace)
         started = time.perf_counter()
         self._servicer.drain()
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        if self._health is not None:
+            await self._health.close()
         # Not gRPC's own grace: it would also wait for who watches our health or browses the reflection service.
         while not self._servicer.idle and time.perf_counter() - started < grace:
             await asyncio.sleep(0.01)
@@ -94,9 +97,10 @@ class Server:
         """Requests running or waiting."""
         return self._service.in_flight
 
-    async def _set_health(self, status: int) -> None:
-        for name in ("", SERVICE_NAME):
-            await self._health.set(name, status)
+    @property
+    def ready(self) -> bool:
+        """Whether new requests are taken: started, not draining, and at least one model is there."""
+        return self._health is not None and self._health.ready
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -12,6 +12,7 @@ from splitnet.cloud.access.caller import ANYONE, Caller
 from splitnet.cloud.batching import Batcher, BatchSettings, Job
 from splitnet.cloud.inference import Outcome, run_batch
 from splitnet.cloud.model import CloudModel
+from splitnet.cloud.observe.observer import Observer, tell
 from splitnet.cloud.repeats import Repeats
 from splitnet.cloud.repository import Served
 from splitnet.errors import FingerprintError, LateError, OverloadedError, ServiceError
@@ -45,6 +46,8 @@ class InferenceService:
         How requests are grouped, and how many may wait.
     repeats
         Answers kept for requests that are sent again.
+    observer
+        Told of every request.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class InferenceService:
         max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
         batching: BatchSettings | None = None,
         repeats: Repeats | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.max_frame_bytes = max_frame_bytes
         self.threads = threads
@@ -62,6 +66,7 @@ class InferenceService:
         self.batching = batching or BatchSettings()
         self._batcher: Batcher | None = None
         self._repeats = repeats or Repeats()
+        self.observer = observer or Observer()
 
     def load(self, bundle: Bundle) -> CloudModel:
         """The cloud half of a bundle, with this service's limits; not served yet. Raises BundleError, ModelError."""
@@ -76,6 +81,11 @@ class InferenceService:
     def waiting(self) -> int:
         """Requests that no worker has begun."""
         return 0 if self._batcher is None else self._batcher.waiting
+
+    @property
+    def repeated(self) -> int:
+        """Requests answered from an earlier one with the same id."""
+        return self._repeats.hits
 
     def close(self) -> None:
         """End the workers once what they have is done."""
@@ -123,11 +133,15 @@ class InferenceService:
         ------
         OverloadedError, PermissionDeniedError, UnknownError, FingerprintError, InvalidRequestError
         """
-        if request.request_id:
-            return self._repeats.answer(
-                caller.identity, request, lambda: self._start(request, caller, arrived, deadline)
-            )
-        return self._start(request, caller, arrived, deadline)
+        try:
+            if request.request_id:
+                return self._repeats.answer(
+                    caller.identity, request, lambda: self._start(request, caller, arrived, deadline)
+                )
+            return self._start(request, caller, arrived, deadline)
+        except ServiceError as error:
+            self.observer.refused(error, caller, request)
+            raise
 
     def infer(
         self,
@@ -143,17 +157,26 @@ class InferenceService:
         ------
         UnknownError, FingerprintError, InvalidRequestError, OverloadedError, LateError, PermissionDeniedError
         """
-        job = self._job(request, caller, arrived, deadline, None)
-        if job.expired(time.perf_counter()):
-            raise LateError("the deadline passed before the request reached the network")
-        (outcome,) = self.run([job])
+        try:
+            job = self._job(request, caller, arrived, deadline, None)
+        except ServiceError as error:
+            self.observer.refused(error, caller, request)
+            raise
+        outcome: Outcome = LateError("the deadline passed before the request reached the network")
+        if not job.expired(time.perf_counter()):
+            (outcome,) = self.run([job])
         if isinstance(outcome, ServiceError):
+            self.observer.failed(job, outcome)
             raise outcome
+        self.observer.answered(job, outcome)
         return outcome
 
     def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """Answer jobs of one group; on a worker's thread."""
-        return run_batch(jobs)
+        started = time.perf_counter()
+        outcomes = run_batch(jobs)
+        self.observer.batch(jobs, time.perf_counter() - started)
+        return outcomes
 
     def _start(
         self, request: InferenceRequest, caller: Caller, arrived: float | None, deadline: float | None
@@ -163,6 +186,7 @@ class InferenceService:
         if self._batcher is None:
             self._batcher = Batcher(self.run, self.batching)
         self._batcher.submit(job)
+        answer.add_done_callback(lambda done: tell(self.observer, job, done))
         return answer
 
     def _job(
@@ -176,7 +200,8 @@ class InferenceService:
         if len(request.frame) > self.max_frame_bytes:
             raise OverloadedError(
                 f"a frame of {len(request.frame)} bytes is over the limit of {self.max_frame_bytes}; "
-                "use a smaller codec"
+                "use a smaller codec",
+                reason="frame_size",
             )
         caller.permits.check_model(request.model)
         for task in request.tasks:

@@ -116,6 +116,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
 
         reader = asyncio.create_task(read())
         self._readers.add(reader)
+        self._service.observer.stream(1)
         try:
             while (response := await answers.get()) is not None:
                 yield response
@@ -123,6 +124,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
                 window.release()
             await reader
         finally:
+            self._service.observer.stream(-1)
             self._readers.discard(reader)
             for answer in list(running.values()):
                 answer.cancel()
@@ -136,17 +138,24 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     def _start(self, message: pb.InferRequest, caller: Caller, timeout: float | None) -> Answer:
         """Admit a request. Raises ServiceError."""
         if self._draining:
-            raise _draining()
+            raise self._refused(_draining(), caller)
         arrived = time.perf_counter()
         deadline = None if timeout is None else arrived + timeout
         try:
-            request = messages.request_from_message(message)
+            try:
+                request = messages.request_from_message(message)
+            except InvalidRequestError as error:
+                raise self._refused(error, caller) from None
             return self._service.submit(request, caller, arrived=arrived, deadline=deadline)
         except ServiceError:
             raise
         except Exception as error:  # the boundary: whatever else fails is ours, and its detail stays here
             log.exception("request failed", model=message.model, cut=message.cut)
-            raise InternalError("the service failed; its log says why") from error
+            raise self._refused(InternalError("the service failed; its log says why"), caller) from error
+
+    def _refused(self, error: ServiceError, caller: Caller) -> ServiceError:
+        self._service.observer.refused(error, caller)
+        return error
 
 
 def _reply(number: int, answer: Answer) -> pb.InferStreamResponse:

@@ -19,7 +19,8 @@ from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
 from splitnet.cloud.batching import BatchSettings, Job
 from splitnet.cloud.inference import Outcome
-from splitnet.cloud.server import SERVICE_NAME, Server
+from splitnet.cloud.observe.health import SERVICE_NAME
+from splitnet.cloud.server import Server
 from splitnet.cloud.servicer import STREAM_WINDOW
 from splitnet.errors import UsageError
 from splitnet.v1 import inference_pb2 as pb

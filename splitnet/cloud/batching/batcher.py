@@ -93,10 +93,14 @@ class Batcher:
         with self._lock:
             wait = self._expected_wait(job)
             if job.deadline is not None and wait > 0 and job.arrived + _MARGIN * wait > job.deadline:
-                raise self._overloaded(f"about {wait:.1f} s of work wait already, more than the deadline allows", wait)
+                raise self._overloaded(
+                    f"about {wait:.1f} s of work wait already, more than the deadline allows", wait, "deadline"
+                )
             evicted = self._queue.push(job, self.settings.workers - self._busy)
             if evicted is None:
-                raise self._overloaded(f"{len(self._queue)} requests are waiting; send less or try again later", wait)
+                raise self._overloaded(
+                    f"{len(self._queue)} requests are waiting; send less or try again later", wait, "queue"
+                )
             self.in_flight += 1
             busy = self._busy >= self.settings.workers
             if self.settings.max_wait:
@@ -105,7 +109,7 @@ class Batcher:
         assert answer is not None
         answer.add_done_callback(lambda _: self._done(job))
         if evicted:
-            error = self._overloaded("the line is full and other clients wait with less; send less", wait)
+            error = self._overloaded("the line is full and other clients wait with less; send less", wait, "fairness")
             self._settle([(other, error) for other in evicted])
         self._tokens.put(True)
         if busy and self.settings.decoders:
@@ -130,8 +134,9 @@ class Batcher:
         ahead = min(len(self._queue), turns * self._queue.clients) + self.settings.max_batch * self._busy
         return ahead * self.seconds_per_job / self.settings.workers
 
-    def _overloaded(self, why: str, wait: float) -> OverloadedError:
-        return OverloadedError(why, retry_after=min(max(wait, self.seconds_per_job, 0.01), _LONGEST_RETRY))
+    def _overloaded(self, why: str, wait: float, reason: str) -> OverloadedError:
+        retry_after = min(max(wait, self.seconds_per_job, 0.01), _LONGEST_RETRY)
+        return OverloadedError(why, retry_after=retry_after, reason=reason)
 
     def _done(self, job: Job) -> None:
         self.in_flight -= 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from splitnet.cloud.model import CloudModel, shorten
 from splitnet.errors import UnknownError
@@ -17,6 +17,7 @@ class Served:
     def __init__(self, models: Iterable[CloudModel] = ()) -> None:
         self._models: dict[tuple[str, str], CloudModel] = {}
         self._defaults: dict[str, str] = {}
+        self._watchers: list[Callable[[], object]] = []
         for model in models:
             self.put(model)
 
@@ -32,6 +33,10 @@ class Served:
         """The version meant by a request that names none; empty where the model is unknown."""
         return self._defaults.get(name, "")
 
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Have `changed` called after models came or went, on the thread that did it."""
+        self._watchers.append(changed)
+
     def put(self, model: CloudModel, *, default: bool = True) -> None:
         """Serve a model, in the place of one of the same name and version."""
         manifest = model.bundle.manifest
@@ -39,6 +44,7 @@ class Served:
         self._models = {**self._models, key: model}
         if default or manifest.name not in self._defaults:
             self._defaults = {**self._defaults, manifest.name: manifest.version}
+        self._tell()
 
     def remove(self, name: str, version: str) -> CloudModel:
         """Serve a version no longer; the last one loaded of the others becomes the default. Raises UnknownError."""
@@ -49,6 +55,7 @@ class Served:
             self._defaults = {key: value for key, value in self._defaults.items() if key != name}
             if left:
                 self._defaults[name] = left[-1]
+        self._tell()
         return found
 
     def set_default(self, name: str, version: str) -> None:
@@ -76,3 +83,7 @@ class Served:
                     return model
             version = self._defaults.get(name, "")
         return self.exact(name, version)
+
+    def _tell(self) -> None:
+        for changed in self._watchers:
+            changed()

@@ -1,0 +1,64 @@
+"""What `splitnet serve` is watched with, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from splitnet.cloud.observe.http import PageServer, is_loopback
+from splitnet.cloud.observe.observer import Observer, Observers
+from splitnet.cloud.observe.pages import pages
+from splitnet.cloud.observe.refusals import RefusalLog
+from splitnet.cloud.observe.tally import Tally
+from splitnet.cloud.service import InferenceService
+from splitnet.errors import UsageError
+from splitnet.wire.channels import parse_address
+
+TOKEN_VARIABLE = "SPLITNET_METRICS_TOKEN"
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """Where the pages are: `listen` is HOST:PORT, or empty for none; `hosts` are further names they answer to."""
+
+    listen: str = ""
+    token: str = ""
+    hosts: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raises UsageError where others would reach the pages without a token, or the address is none."""
+        if not self.listen:
+            return
+        if not is_loopback(parse_address(self.listen, what="--metrics")) and not self.token:
+            raise UsageError(
+                f"--metrics {self.listen} can be reached from elsewhere: set {TOKEN_VARIABLE}, or listen on 127.0.0.1"
+            )
+
+
+class Watch:
+    """The observer of a service, and its pages. Raises UsageError, as `PageSettings.check`."""
+
+    def __init__(self, settings: PageSettings | None = None) -> None:
+        self.settings = settings or PageSettings()
+        self.settings.check()
+        self._log = RefusalLog()
+        self._tally = Tally() if self.settings.listen else None
+        self.observer: Observer = Observers([self._log, *([] if self._tally is None else [self._tally])])
+        self._pages: PageServer | None = None
+
+    def open(self, service: InferenceService, ready: Callable[[], bool]) -> str:
+        """Serve the pages of a service that has this observer: their address, empty where none are asked for.
+
+        Raises UsageError if the address cannot be listened on.
+        """
+        if self._tally is None:
+            return ""
+        app = pages(service, self._tally, ready, token=self.settings.token, hosts=self.settings.hosts)
+        self._pages = PageServer(app, self.settings.listen)
+        return f"http://{self._pages.address}/"
+
+    def close(self) -> None:
+        """End the pages, and write what the log still owes."""
+        if self._pages is not None:
+            self._pages.close()
+        self._log.flush()
