@@ -17,7 +17,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
-from splitnet.cloud.server import SERVICE_NAME, Server
+from splitnet.cloud.observe.health import SERVICE_NAME
+from splitnet.cloud.server import Server
 
 RECORDED = Path(__file__).resolve().parents[1] / "golden" / "exchange"
 VERSIONS = sorted(path.name for path in RECORDED.iterdir())

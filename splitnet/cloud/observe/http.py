@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
 
@@ -88,17 +87,6 @@ class _Connection(H11Protocol):
             self.transport.close()
         else:
             self._end = self.loop.call_later(CONNECTION_SECONDS, self.transport.abort)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches HOST:PORT."""
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _bind(listen: str) -> socket.socket:

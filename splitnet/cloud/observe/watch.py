@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-from splitnet.cloud.observe.http import PageServer, is_loopback
 from splitnet.cloud.observe.observer import Observer, Observers
-from splitnet.cloud.observe.pages import pages
 from splitnet.cloud.observe.refusals import RefusalLog
 from splitnet.cloud.observe.tally import Tally
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import UsageError
 from splitnet.wire.channels import parse_address
+
+if TYPE_CHECKING:
+    from splitnet.cloud.observe.http import PageServer
 
 TOKEN_VARIABLE = "SPLITNET_METRICS_TOKEN"
 
@@ -53,6 +56,10 @@ class Watch:
         """
         if self._tally is None:
             return ""
+        # Only here: a service without pages does without the web server, too.
+        from splitnet.cloud.observe.http import PageServer
+        from splitnet.cloud.observe.pages import pages
+
         app = pages(service, self._tally, ready, token=self.settings.token, hosts=self.settings.hosts)
         self._pages = PageServer(app, self.settings.listen)
         return f"http://{self._pages.address}/"
@@ -62,3 +69,14 @@ class Watch:
         if self._pages is not None:
             self._pages.close()
         self._log.flush()
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches HOST:PORT."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
