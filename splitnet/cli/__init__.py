@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from splitnet._version import __version__
-from splitnet.cli import build, calibrate, demo, edge_run, inspect, serve
+from splitnet.cli import admin, build, calibrate, demo, edge_run, inspect, serve
 from splitnet.cli.exit_codes import ExitCode, exit_code
 from splitnet.errors import SplitnetError
 from splitnet.termination import terminate
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 edge = typer.Typer(help="The device's half.")
 app.add_typer(edge, name="edge")
+app.add_typer(admin.app, name="admin")
 app.command("build")(build.build)
 app.command("calibrate")(calibrate.calibrate)
 app.command("inspect")(inspect.inspect)

@@ -13,13 +13,15 @@ from google.rpc import error_details_pb2, status_pb2
 
 from splitnet.cloud.observe import Observer
 from splitnet.errors import InvalidRequestError, ServiceError
+from splitnet.v1 import admin_pb2 as admin_pb
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.channels import DETAILS, code_of
 
-_SERVICE = f"/{pb.DESCRIPTOR.services_by_name['InferenceService'].full_name}/"
 _REQUESTS: dict[str, type[Message]] = {
-    _SERVICE + method.name: getattr(pb, method.input_type.name)
-    for method in pb.DESCRIPTOR.services_by_name["InferenceService"].methods
+    f"/{service.full_name}/{method.name}": getattr(module, method.input_type.name)
+    for module in (pb, admin_pb)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
 }
 log = structlog.get_logger("splitnet.server")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -40,7 +42,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wrap the handlers of InferenceService; other services pass through."""
+        """Wrap the handlers of our own services; others pass through."""
         handler = await continuation(handler_call_details)
         kind = _REQUESTS.get(str(handler_call_details.method))
         if handler is None or kind is None:

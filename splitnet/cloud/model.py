@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, Task
@@ -79,6 +81,17 @@ class CloudModel:
             )
             for task in manifest.tasks
         }
+
+    def warm_up(self) -> None:
+        """Run every graph once on zeros, so that the first request waits for nothing. Raises ModelError."""
+        for name, cut in self.cuts.items():
+            runs = [(np.zeros((1, *cut.shape), cut.dtype), False)]
+            if name in self.calibrated:
+                runs.append((np.zeros((1, *self.calibrated[name].profile.symbols_shape), np.float32), True))
+            for values, coefficients in runs:
+                shared = self.shared(cut, values, coefficients=coefficients)
+        for head in self.heads.values():
+            self.answer(head, shared)
 
     def cut(self, name: str) -> Cut:
         """Raises UnknownError, listing the cuts served."""

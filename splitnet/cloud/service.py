@@ -69,8 +69,13 @@ class InferenceService:
         self.observer = observer or Observer()
 
     def load(self, bundle: Bundle) -> CloudModel:
-        """The cloud half of a bundle, with this service's limits; not served yet. Raises BundleError, ModelError."""
-        return CloudModel(bundle, threads=self.threads, max_frame_bytes=self.max_frame_bytes)
+        """The cloud half of a bundle, with this service's limits, run once; not served yet.
+
+        Raises BundleError, ModelError.
+        """
+        model = CloudModel(bundle, threads=self.threads, max_frame_bytes=self.max_frame_bytes)
+        model.warm_up()
+        return model
 
     @property
     def in_flight(self) -> int:
