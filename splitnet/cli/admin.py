@@ -14,9 +14,7 @@ from splitnet.errors import BundleError, UsageError
 if TYPE_CHECKING:
     from splitnet.v1 import admin_pb2 as pb
 
-Socket = Annotated[
-    Path, typer.Option("--socket", envvar="SPLITNET_ADMIN_SOCKET", help="The service's --admin-socket.")
-]
+Socket = Annotated[Path, typer.Option("--socket", envvar="SPLITNET_ADMIN_SOCKET", help="The service's --admin-socket.")]
 Model = Annotated[str, typer.Argument(metavar="NAME[@VERSION]")]
 TIMEOUT = 600.0
 """Seconds for one call: loading reads, checks and runs a whole model."""
