@@ -59,7 +59,7 @@ def photo(photos: tuple[Path, ...]) -> str:
         (["edge", "run"], r"Missing option '--server'; see `splitnet edge run --help`"),
         (["edge"], "Missing command"),
         (["bogus"], "No such command 'bogus'"),
-        (["serve"], "Missing option '--bundle'"),
+        (["serve"], "nothing to serve; give --bundle"),
         (["edge", "run", "--bogus"], "No such option.*--bogus"),
         (["serve", "--bundle", "x", "--workers", "0"], "'--workers'.*0"),
         (["build", "no-such-network", "--cuts", "block7", "--out", "unused"], "no-such-network.*efficientnet-lite0"),

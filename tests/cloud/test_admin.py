@@ -93,7 +93,7 @@ async def test_the_socket_is_its_owners_alone_and_goes_with_the_service(
     place = tmp_path / "admin"
     async with manage(InferenceService(), models, watch=True, admin_socket=place):
         assert stat.S_IMODE(place.stat().st_mode) == 0o600
-        with pytest.raises(UsageError, match="answers at .* already"):
+        with pytest.raises(UsageError, match=r"answers at .* already"):
             await AdminServer(Repository(InferenceService()), socket_path=place).start()
     assert not place.exists()
 

@@ -37,7 +37,7 @@ def _states(versions: list[Version]) -> dict[str, State]:
 
 def test_order_of_versions() -> None:
     ordered = ["0.9", "1.9", "1.10-alpha", "1.10-rc1", "1.10-rc2", "1.10", "1.10.1", "2", "2.0"]
-    assert sorted(reversed(ordered), key=version_key) == ordered
+    assert sorted(ordered[::-1], key=version_key) == ordered
 
 
 async def test_all_versions_are_served_and_the_newest_is_the_default(
@@ -150,7 +150,7 @@ async def test_what_is_nowhere(repository: Repository, deploy: Deploy) -> None:
         with pytest.raises(UnknownError, match="no model 'x'"):
             await call
     for call in (repository.load("tiny", "2"), repository.reload("tiny", "2"), repository.unload("tiny", "2")):
-        with pytest.raises(UnknownError, match="no version '2'|has no version"):
+        with pytest.raises(UnknownError, match=r"no version '2'|has no version"):
             await call
     with pytest.raises(InvalidRequestError, match="name one"):
         await repository.unload("tiny", "")
