@@ -20,7 +20,9 @@ def serve(
         list[Path] | None, typer.Option(help="Bundle to serve; give it several times for several models.")
     ] = None,
     repository: Annotated[Path | None, typer.Option(help="Folder of bundles at NAME/VERSION/; all are served.")] = None,
-    follow: Annotated[bool, typer.Option("--watch", help="Follow the repository: load what comes and changes.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--watch", help="Follow the repository: load what comes and changes.")
+    ] = False,
     admin_socket: Annotated[Path | None, typer.Option(help="Unix socket for `splitnet admin`, mode 0600.")] = None,
     listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:50051",
     workers: Annotated[int, typer.Option(min=1, max=256, help="Requests that run at the same time.")] = 1,
