@@ -14,10 +14,11 @@ from typing import Any
 
 from rich.progress import Progress
 
-from benchmarks.fidelity.calibrated import Transform, calibrate
+from benchmarks.fidelity.calibrated import calibrate, methods
 from benchmarks.fidelity.curves import bootstrap, bytes_at, resamples
-from benchmarks.fidelity.headline import BYTES_LEVELS
+from benchmarks.fidelity.headline import BYTES_LEVELS, CODEC
 from benchmarks.fidelity.measure import Store
+from benchmarks.fidelity.methods import Missing
 from benchmarks.fidelity.network import Network
 from benchmarks.fidelity.photos import find_photos, load_crops
 from benchmarks.fidelity.results import Curve
@@ -27,6 +28,8 @@ from splitnet.demo.main import demo_bundle
 from splitnet.runtime import Array
 
 OUT = Path("out/probing")
+KEPT = Path("out/fidelity/cache")
+"""The rate-fidelity benchmark measures the same frames of the same photos."""
 CUT = "block7"
 METHODS: tuple[Method, Method] = ("fisher", "probing")
 SHORT_PHOTOS = 40
@@ -36,13 +39,13 @@ def measure(short: bool, data: Path | None = None) -> Measured:
     """Both methods on a folder's photos (40 when short), the demo's 20 without one."""
     photos = find_photos(data, SHORT_PHOTOS if short else None)
     bundle = demo_bundle(Path("out/demo/bundle"))
-    network, store = Network(bundle), Store(OUT / "cache")
+    network, store = Network(bundle), Store(KEPT)
     crops = load_crops(photos, bundle.manifest.input)
     subject = network.features(CUT, crops, network.pixels(crops).references)
     curves: list[Curve] = []
     for method in METHODS:
         profiles = calibrate(bundle, CUT, [one.path for one in photos], OUT / method, method=method).crossfit
-        ours = Transform("transform", method, "transform:step={}|rans", profiles)
+        ours = next(one for one in methods(profiles) if one.name == CODEC and not isinstance(one, Missing))
         with Progress(transient=True) as progress:
             steps = progress.track(ours.settings, description=f"{method}: steps")
             points = {setting: store.point(ours, setting, subject, lambda: None) for setting in steps}
