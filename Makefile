@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 # Touched when the environment holds what pyproject.toml and constraints.txt ask for.
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test compatibility lint typecheck proto proto-check bench figures clean
+.PHONY: help setup demo test compatibility lint typecheck proto proto-check bench soak figures clean
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,10 +53,15 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate 
 	$(PYTHON) -m benchmarks.ctx
 	$(PYTHON) -m benchmarks.floats
 	$(PYTHON) -m benchmarks.coder_share
+	$(PYTHON) -m benchmarks.serve
+	$(PYTHON) -m benchmarks.hostile
 	$(PYTHON) -m benchmarks.fidelity $(if $(DATA),--data $(DATA)) --cut block4,block7,block10
 	$(PYTHON) -m benchmarks.codecs
 	$(PYTHON) -m benchmarks.depth $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(PYTHON) -m benchmarks.privacy --data $(DATA))
+
+soak: $(READY) ## Twenty minutes of load on the service: memory and errors
+	$(PYTHON) -m benchmarks.soak
 
 figures: $(READY) ## The short version of every benchmark, and one table: figure, value, bar, met or not
 	$(PYTHON) -m benchmarks.figures

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import coder_share, ctx, demo, depth, floats, footprint, rans
+from benchmarks import coder_share, ctx, demo, depth, floats, footprint, hostile, rans
 from benchmarks.bars import BARS
 from benchmarks.fidelity import shipped
 from benchmarks.harness import figure_table
+from benchmarks.serve import measure as serve
 from splitnet.figures import write_results
 
-SCRIPTS = (demo, footprint, rans, ctx, floats, shipped, coder_share, depth)
+SCRIPTS = (demo, footprint, rans, ctx, floats, shipped, coder_share, depth, serve, hostile)
 
 
 def run() -> int:
