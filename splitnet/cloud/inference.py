@@ -21,8 +21,10 @@ Outcome = InferenceResponse | ServiceError
 log = structlog.get_logger("splitnet.server")
 
 
-def run_batch(jobs: Sequence[Job]) -> list[Outcome]:
-    """Answer jobs of one group. A job that fails fails alone; frames of other kinds or shapes run one after another.
+def run_batch(jobs: Sequence[Job], waiting: int = 0) -> list[Outcome]:
+    """Answer jobs of one group, with `waiting` more in line.
+
+    A job that fails fails alone; frames of other kinds or shapes run one after another.
 
     Nothing is run for a request that was cancelled or late once its frame was decoded.
     """
@@ -44,7 +46,7 @@ def run_batch(jobs: Sequence[Job]) -> list[Outcome]:
             parts.setdefault((content.coefficients, content.values.shape), []).append((job, content))
     for part in parts.values():
         try:
-            _run_part(part, outcomes)
+            _run_part(part, outcomes, waiting)
         except ServiceError as error:
             outcomes |= {job: error for job, _ in part}
         except Exception as error:  # the boundary: whatever else fails is ours, and its detail stays here
@@ -55,7 +57,7 @@ def run_batch(jobs: Sequence[Job]) -> list[Outcome]:
     return [outcomes[job] for job in jobs]
 
 
-def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome]) -> None:
+def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], waiting: int) -> None:
     first, content = part[0]
     values = content.values if len(part) == 1 else np.concatenate([one.values for _, one in part])
     started = time.perf_counter()
@@ -85,6 +87,7 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome]) -> 
             post=done - answered,
             total=done - job.arrived,
             batch=len(part),
+            waiting=waiting,
         )
         outcomes[job] = InferenceResponse(results, timing, kept)
 

@@ -179,7 +179,7 @@ class InferenceService:
     def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """Answer jobs of one group; on a worker's thread."""
         started = time.perf_counter()
-        outcomes = run_batch(jobs)
+        outcomes = run_batch(jobs, self.waiting)
         self.observer.batch(jobs, time.perf_counter() - started)
         return outcomes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,15 +32,23 @@ class BatchSettings:
 
     `workers` batches run at a time, each of at most `max_batch` requests. A worker that is free never waits for a
     batch to fill unless `max_wait` (seconds) says so, which pays only where the network runs a batch faster than its
-    parts. `decoders` threads decode frames ahead while all workers are busy; 0 leaves that to the workers.
+    parts. `decoders` threads decode frames ahead while all workers are busy; 0 leaves that to the workers, None is one
+    where there is a core for it.
     """
 
     workers: int = 1
-    decoders: int = 0
+    decoders: int | None = None
     max_batch: int = 8
     max_wait: float = 0.0
     queue: int = 256
     queue_bytes: int = 256 * 1024 * 1024
+
+    @property
+    def decoder_threads(self) -> int:
+        """`decoders`, or what None means here."""
+        if self.decoders is not None:
+            return self.decoders
+        return 1 if len(os.sched_getaffinity(0)) > self.workers else 0
 
 
 class Batcher:
@@ -60,6 +69,7 @@ class Batcher:
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._ahead: SimpleQueue[Job | None] = SimpleQueue()
         self._busy = 0
+        self._decoders = self.settings.decoder_threads
         self._closed = False
         self.in_flight = 0
         self.seconds_per_job = 0.0
@@ -68,7 +78,7 @@ class Batcher:
             for number in range(self.settings.workers)
         ] + [
             threading.Thread(target=self._decode, name=f"decode-{number}", daemon=True)
-            for number in range(self.settings.decoders)
+            for number in range(self._decoders)
         ]
         for thread in self._threads:
             thread.start()
@@ -112,7 +122,7 @@ class Batcher:
             error = self._overloaded("the line is full and other clients wait with less; send less", wait, "fairness")
             self._settle([(other, error) for other in evicted])
         self._tokens.put(True)
-        if busy and self.settings.decoders:
+        if busy and self._decoders:
             self._ahead.put(job)
 
     def close(self) -> None:
@@ -122,7 +132,7 @@ class Batcher:
             self._arrived.notify_all()
         for _ in range(self.settings.workers):
             self._tokens.put(False)
-        for _ in range(self.settings.decoders):
+        for _ in range(self._decoders):
             self._ahead.put(None)
 
     def _expected_wait(self, job: Job) -> float:
