@@ -59,6 +59,8 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate 
 	$(PYTHON) -m benchmarks.codecs
 	$(PYTHON) -m benchmarks.depth $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(PYTHON) -m benchmarks.privacy --data $(DATA))
+	$(if $(DATA),$(PYTHON) -m benchmarks.probing --data $(DATA))
+	$(if $(DATA),$(PYTHON) -m benchmarks.networks --data $(DATA))
 
 soak: $(READY) ## Twenty minutes of load on the service: memory and errors
 	$(PYTHON) -m benchmarks.soak
