@@ -4,6 +4,7 @@
 
     SplitnetError
     ├── UsageError                a value a person typed cannot be used
+    ├── ConfigError               a configuration file cannot be read, or says what cannot be
     ├── ModelError                a network cannot be loaded, exported or cut
     ├── BundleError               a bundle is missing, incomplete or altered
     ├── ImageError                a photo cannot be read
@@ -37,6 +38,10 @@ class SplitnetError(Exception):
 
 class UsageError(SplitnetError):
     """A value that a person or a caller chose cannot be used: an unknown cut, codec, task or model."""
+
+
+class ConfigError(SplitnetError):
+    """A configuration file cannot be read or says what cannot be; the message names file, line and key."""
 
 
 class ModelError(SplitnetError):

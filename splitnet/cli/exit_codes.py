@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from splitnet.errors import (
     BundleError,
+    ConfigError,
     ImageError,
     ModelError,
     OutputError,
@@ -27,6 +28,7 @@ class ExitCode(IntEnum):
     INPUT = 5
     OUTPUT = 6
     VERIFICATION = 7
+    CONFIG = 8
     INTERNAL = 70
     INTERRUPTED = 130
     TERMINATED = 143
@@ -34,6 +36,7 @@ class ExitCode(IntEnum):
 
 _BY_ERROR: tuple[tuple[type[SplitnetError], ExitCode], ...] = (
     (UsageError, ExitCode.USAGE),
+    (ConfigError, ExitCode.CONFIG),
     (ServiceError, ExitCode.SERVICE),
     (BundleError, ExitCode.BUNDLE),
     (ModelError, ExitCode.INPUT),

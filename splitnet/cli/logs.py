@@ -7,9 +7,12 @@ import sys
 import structlog
 
 
-def configure_logs() -> None:
-    """Set structlog up once for this process; tracebacks leave local variables out, which may hold payloads."""
-    terminal = sys.stderr.isatty()
+def configure_logs(level: str = "info", form: str = "auto") -> None:
+    """Set structlog up once for this process; tracebacks leave local variables out, which may hold payloads.
+
+    `form` is `console`, `json`, or `auto`: the one for a terminal, the other for everything else.
+    """
+    terminal = form == "console" or (form == "auto" and sys.stderr.isatty())
     renderer = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if terminal
@@ -21,4 +24,8 @@ def configure_logs() -> None:
     ]
     if not terminal:
         processors.append(structlog.processors.format_exc_info)
-    structlog.configure(processors=[*processors, renderer], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        processors=[*processors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

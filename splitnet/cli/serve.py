@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 
 def serve(
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file, see docs/configuration.md; options override it.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Try files and bundles, say what would be served, end.")
+    ] = False,
     bundle: Annotated[
         list[Path] | None, typer.Option(help="Bundle to serve; give it several times for several models.")
     ] = None,
@@ -24,45 +30,81 @@ def serve(
         bool, typer.Option("--watch", help="Follow the repository: load what comes and changes.")
     ] = False,
     admin_socket: Annotated[Path | None, typer.Option(help="Unix socket for `splitnet admin`, mode 0600.")] = None,
-    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:50051",
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Requests that run at the same time.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one graph run.")] = 1,
-    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; one more is refused.")] = 256,
-    max_frame_bytes: Annotated[int, typer.Option(min=1, max=1 << 30, help="Largest frame accepted.")] = 8 * 1024 * 1024,
-    grace: Annotated[float, typer.Option(min=0, help="Seconds for work in flight when told to stop.")] = 10.0,
-    metrics: Annotated[str, typer.Option(help="HOST:PORT of metrics, readiness and the status page.")] = "",
+    listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT; port 0 takes a free one.  [default: 127.0.0.1:50051]")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Do without TLS or authentication also beyond loopback.")
+    ] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file: its key, unencrypted.")] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="PEM file: clients need a certificate of this authority.")
+    ] = None,
+    clients: Annotated[Path | None, typer.Option(help="TOML file of tokens and certificates, see `token new`.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Batches that run at the same time.  [default: 1]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=256, help="Threads of one graph run.  [default: 1]")] = None,
+    queue: Annotated[
+        int | None, typer.Option(min=0, help="Requests that may wait; one more is refused.  [default: 256]")
+    ] = None,
+    max_frame_bytes: Annotated[
+        int | None, typer.Option(min=1, max=1 << 30, help="Largest frame accepted.  [default: 8388608]")
+    ] = None,
+    grace: Annotated[
+        float | None, typer.Option(min=0, help="Seconds for work in flight when told to stop.  [default: 10]")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="HOST:PORT of metrics, readiness and the status page.")] = None,
     metrics_host: Annotated[list[str] | None, typer.Option(help="A name under which these are asked for.")] = None,
 ) -> None:
     """Serve bundles over gRPC until SIGTERM or Ctrl-C; a second signal ends it at once."""
     import asyncio
-    import os
     from contextlib import AsyncExitStack
 
-    from splitnet.bundle import Bundle
     from splitnet.cli.logs import configure_logs
-    from splitnet.cloud.batching import BatchSettings
-    from splitnet.cloud.observe.watch import TOKEN_VARIABLE, PageSettings, Watch
-    from splitnet.cloud.repository.manage import manage
-    from splitnet.cloud.server import Server
-    from splitnet.cloud.service import InferenceService
+    from splitnet.cloud.config import assemble
+    from splitnet.cloud.config.loading import read_config, with_options
+    from splitnet.cloud.config.schema import ServeConfig
+    from splitnet.cloud.observe.watch import Watch
 
-    if not bundle and repository is None:
-        raise UsageError("nothing to serve; give --bundle DIR or --repository DIR")
-    if follow and repository is None:
+    options = {
+        "bundles": bundle or None,
+        "repository": repository,
+        "watch": follow or None,
+        "admin.socket": admin_socket,
+        "listen": listen,
+        "insecure": insecure or None,
+        "tls.certificate": tls_cert,
+        "tls.key": tls_key,
+        "tls.client_ca": client_ca,
+        "access.clients": clients,
+        "batching.workers": workers,
+        "batching.queue": queue,
+        "threads": threads,
+        "limits.max_frame_bytes": max_frame_bytes,
+        "grace": grace,
+        "metrics.listen": metrics or None,
+        "metrics.hosts": metrics_host or None,
+    }
+    settings = with_options(ServeConfig() if config is None else read_config(config), options)
+    if not settings.bundles and settings.repository is None:
+        raise UsageError("nothing to serve; give --bundle DIR or --repository DIR, or --config FILE that names some")
+    if settings.watch and settings.repository is None:
         raise UsageError("--watch follows a repository; give --repository DIR")
-    configure_logs()
-    watch = Watch(PageSettings(metrics, os.environ.get(TOKEN_VARIABLE, ""), tuple(metrics_host or ())))
-    loaded = [Bundle.load(directory) for directory in bundle or ()]
-    batching = BatchSettings(workers=workers, queue=queue)
-    service = InferenceService(
-        loaded, threads=threads, max_frame_bytes=max_frame_bytes, batching=batching, observer=watch.observer
-    )
+    if check:
+        typer.echo("\n".join(assemble.check(settings)))
+        return
+    assemble.check_safe(settings)
+    configure_logs(settings.logging.level, settings.logging.format)
+    watch = Watch(assemble.pages(settings))
+    service = assemble.build_service(settings, watch.observer)
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
-            if repository is not None or admin_socket is not None:
-                await stack.enter_async_context(manage(service, repository, watch=follow, admin_socket=admin_socket))
-            await _serve(Server(service, listen=listen), service, watch, grace)
+            if settings.repository is not None or settings.admin is not None:
+                await stack.enter_async_context(assemble.management(settings, service))
+            await _serve(assemble.build_server(settings, service), service, watch, settings.grace)
 
     asyncio.run(run())
 

@@ -16,6 +16,7 @@ from splitnet.cloud.boundary import Boundary
 from splitnet.cloud.observe.health import SERVICE_NAME, Health
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.servicer import InferenceServicer
+from splitnet.cloud.tls import ServerCertificate
 from splitnet.errors import UsageError
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire.channels import parse_address, server_options
@@ -27,7 +28,7 @@ log = structlog.get_logger("splitnet.server")
 
 
 class Server:
-    """A gRPC server of one `InferenceService`, with grpc.health.v1 and reflection.
+    """A gRPC server of one `InferenceService`, with grpc.health.v1; with reflection where nobody has to be known.
 
     Parameters
     ----------
@@ -35,14 +36,31 @@ class Server:
         The core.
     listen
         HOST:PORT; port 0 takes a free one, `address` tells which.
+    certificate
+        For TLS; without it the server speaks plain text.
+    connections, streams_per_connection
+        How many there may be; 0 is no bound. One more connection is closed, one more stream waits.
+
     Raises
     ------
     UsageError
         from `start`, if the address cannot be listened on.
+    ConfigError
+        from `start`, if the certificate cannot be used.
     """
 
-    def __init__(self, service: InferenceService, *, listen: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self,
+        service: InferenceService,
+        *,
+        listen: str = "127.0.0.1:0",
+        certificate: ServerCertificate | None = None,
+        connections: int = 0,
+        streams_per_connection: int = 0,
+    ) -> None:
         self._listen = parse_address(listen, what="--listen")
+        self._certificate = certificate
+        self._options = server_options(service.max_frame_bytes, connections, streams_per_connection)
         self._service = service
         self._servicer = InferenceServicer(service)
         self._health: Health | None = None
@@ -50,9 +68,8 @@ class Server:
 
     async def start(self) -> None:
         """Listen and answer; returns as soon as the port is open."""
-        self._server = grpc.aio.server(
-            interceptors=[Boundary(self._service.observer)], options=server_options(self._service.max_frame_bytes)
-        )
+        secured = None if self._certificate is None else self._certificate.credentials()
+        self._server = grpc.aio.server(interceptors=[Boundary(self._service.observer)], options=self._options)
         health = Health(self._service.served)
         pb_grpc.add_InferenceServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, self._server)
@@ -61,9 +78,13 @@ class Server:
             health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
             reflection.SERVICE_NAME,
         )
-        reflection.enable_server_reflection(names, self._server)
+        if not self._service.access.required:
+            reflection.enable_server_reflection(names, self._server)
         try:
-            port = self._server.add_insecure_port(self._listen)
+            if secured is None:
+                port = self._server.add_insecure_port(self._listen)
+            else:
+                port = self._server.add_secure_port(self._listen, secured)
         except RuntimeError as error:
             # grpc.aio tears a server down in order only after it has run.
             await self._server.start()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.cloud.access.caller import ANYONE, Caller
+from splitnet.cloud.access import ANYONE, Authenticator, Caller, Limiter, Peer, Session
 from splitnet.cloud.batching import Batcher, BatchSettings, Job
 from splitnet.cloud.inference import Outcome, run_batch
 from splitnet.cloud.model import CloudModel
@@ -48,6 +48,10 @@ class InferenceService:
         Answers kept for requests that are sent again.
     observer
         Told of every request.
+    access
+        Who may ask; by default everyone.
+    limiter
+        Counts what each client asks for.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class InferenceService:
         batching: BatchSettings | None = None,
         repeats: Repeats | None = None,
         observer: Observer | None = None,
+        access: Authenticator | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self.max_frame_bytes = max_frame_bytes
         self.threads = threads
@@ -67,6 +73,8 @@ class InferenceService:
         self._batcher: Batcher | None = None
         self._repeats = repeats or Repeats()
         self.observer = observer or Observer()
+        self.access = access or Authenticator()
+        self._limiter = limiter or Limiter()
 
     def load(self, bundle: Bundle) -> CloudModel:
         """The cloud half of a bundle, with this service's limits, run once; not served yet.
@@ -97,6 +105,10 @@ class InferenceService:
         if self._batcher is not None:
             self._batcher.close()
             self._batcher = None
+
+    def session(self, peer: Peer) -> Session:
+        """Authenticate who began a call or a stream. Raises UnauthenticatedError, PermissionDeniedError."""
+        return self.access.session(peer, self.observer.refused)
 
     def models(self, caller: Caller = ANYONE) -> list[ModelSummary]:
         """What is served, in the order loaded, as far as the caller may use it."""
@@ -139,14 +151,19 @@ class InferenceService:
         OverloadedError, PermissionDeniedError, UnknownError, FingerprintError, InvalidRequestError
         """
         try:
-            if request.request_id:
-                return self._repeats.answer(
-                    caller.identity, request, lambda: self._start(request, caller, arrived, deadline)
-                )
-            return self._start(request, caller, arrived, deadline)
+            ended = self._limiter.admit(caller)
+            if ended is None:
+                return self._admit(request, caller, arrived, deadline)
+            try:
+                answer = self._admit(request, caller, arrived, deadline)
+            except BaseException:
+                ended()
+                raise
         except ServiceError as error:
             self.observer.refused(error, caller, request)
             raise
+        answer.add_done_callback(lambda _: ended())
+        return answer
 
     def infer(
         self,
@@ -182,6 +199,15 @@ class InferenceService:
         outcomes = run_batch(jobs, self.waiting)
         self.observer.batch(jobs, time.perf_counter() - started)
         return outcomes
+
+    def _admit(
+        self, request: InferenceRequest, caller: Caller, arrived: float | None, deadline: float | None
+    ) -> Answer:
+        if request.request_id:
+            return self._repeats.answer(
+                caller.identity, request, lambda: self._start(request, caller, arrived, deadline)
+            )
+        return self._start(request, caller, arrived, deadline)
 
     def _start(
         self, request: InferenceRequest, caller: Caller, arrived: float | None, deadline: float | None

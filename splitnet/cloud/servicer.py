@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 import structlog
 
-from splitnet.cloud.access.caller import Caller
+from splitnet.cloud.access import Caller
+from splitnet.cloud.peers import peer_of
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import InternalError, InvalidRequestError, ServiceError, UnavailableError
 from splitnet.v1 import inference_pb2 as pb
@@ -66,7 +67,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     async def InferStream(
         self, request_iterator: AsyncIterator[pb.InferStreamRequest | None], context: Context
     ) -> AsyncIterator[pb.InferStreamResponse]:
-        caller = self._caller(context)
+        session = self._service.session(peer_of(context))
         answers: asyncio.Queue[pb.InferStreamResponse | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
         running: dict[int, Answer] = {}
@@ -83,7 +84,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             try:
                 if request.id in running:
                     raise InvalidRequestError(f"id {request.id} is in flight on this stream; give each request its own")
-                answer = self._start(request.request, caller, request.timeout or None)
+                answer = self._start(request.request, session.caller(), request.timeout or None)
             except ServiceError as error:
                 answers.put_nowait(_refusal(request.id, error))
             else:
@@ -131,9 +132,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             reader.cancel()
 
     def _caller(self, context: Context) -> Caller:
-        peer = context.peer()
-        host = peer.rpartition(":")[0]
-        return Caller(host, peer)
+        return self._service.session(peer_of(context)).caller()
 
     def _start(self, message: pb.InferRequest, caller: Caller, timeout: float | None) -> Answer:
         """Admit a request. Raises ServiceError."""

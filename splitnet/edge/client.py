@@ -17,6 +17,7 @@ from splitnet.edge.trace import Trace
 from splitnet.edge.transport import AsyncTransport, Transport
 from splitnet.errors import FingerprintError, InvalidRequestError, OverloadedError, UnknownError, UsageError
 from splitnet.tasks.results import FloatArray, Result
+from splitnet.wire.credentials import NO_CREDENTIALS, Credentials
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo
 
 CONNECT_TIMEOUT = 5.0
@@ -106,6 +107,8 @@ class Edge:
         cut's calibrated transform at its default step, or ``affine:bits=8|zstd:level=3`` where it has none.
     threads
         Threads of one run of the edge graph.
+    credentials
+        Token and certificates for the server at HOST:PORT.
 
     With a transform, ``edge.encoder.step = 2.0`` makes the frames of the photos that follow smaller.
 
@@ -128,12 +131,13 @@ class Edge:
         cut: str = "",
         codec: str | None = None,
         threads: int = 1,
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         self._client = _Client(bundle, cut, codec, threads)
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self.encoder = self._client.encoder
-        self._transport = _transport(server, self.bundle) if isinstance(server, str) else server
+        self._transport = _transport(server, self.bundle, credentials) if isinstance(server, str) else server
 
     def connect(self, timeout: float = CONNECT_TIMEOUT) -> ModelInfo:
         """Check that the server is there and serves this bundle, cut and codec. Raises ServiceError."""
@@ -195,12 +199,13 @@ class AsyncEdge:
         cut: str = "",
         codec: str | None = None,
         threads: int = 1,
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         self._client = _Client(bundle, cut, codec, threads)
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self.encoder = self._client.encoder
-        self._transport = _async_transport(server, self.bundle) if isinstance(server, str) else server
+        self._transport = _async_transport(server, self.bundle, credentials) if isinstance(server, str) else server
         # One thread, and always the same: it keeps a device's other cores free, and each further thread that decodes
         # photos and runs graphs would hold tens of megabytes of freed memory for itself.
         self._closed = False
@@ -250,21 +255,21 @@ class AsyncEdge:
         await self.aclose()
 
 
-def _transport(server: str, bundle: Bundle) -> Transport:
+def _transport(server: str, bundle: Bundle, credentials: Credentials) -> Transport:
     if server == "local":
         from splitnet.edge.local import LocalTransport
 
         return LocalTransport.for_bundle(bundle)
     from splitnet.edge.grpc_transport import GrpcTransport
 
-    return GrpcTransport(server)
+    return GrpcTransport(server, credentials)
 
 
-def _async_transport(server: str, bundle: Bundle) -> AsyncTransport:
+def _async_transport(server: str, bundle: Bundle, credentials: Credentials) -> AsyncTransport:
     if server == "local":
         from splitnet.edge.local import AsyncLocalTransport, LocalTransport
 
         return AsyncLocalTransport(LocalTransport.for_bundle(bundle))
     from splitnet.edge.grpc_aio_transport import AsyncGrpcTransport
 
-    return AsyncGrpcTransport(server)
+    return AsyncGrpcTransport(server, credentials)

@@ -13,7 +13,8 @@ from splitnet.errors import CancelledError, LateError, ServiceError, Unavailable
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
-from splitnet.wire.channels import client_options, from_rpc_error, from_stream_error, parse_address
+from splitnet.wire.channels import from_rpc_error, from_stream_error, open_aio_channel, parse_address
+from splitnet.wire.credentials import NO_CREDENTIALS, Credentials
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo
 
 
@@ -26,12 +27,13 @@ class AsyncGrpcTransport:
     Raises
     ------
     UsageError
-        if the address is not HOST:PORT.
+        if the address is not HOST:PORT, or the credentials cannot be used with it.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: Credentials = NO_CREDENTIALS) -> None:
         self.address = parse_address(address, what="server")
-        self._channel = grpc.aio.insecure_channel(self.address, options=client_options())
+        self._credentials = credentials
+        self._channel = open_aio_channel(self.address, credentials)
         self._stub: Any = pb_grpc.InferenceServiceStub(self._channel)
         self._ids = itertools.count(1)
         self._stream: _Stream | None = None
@@ -40,7 +42,9 @@ class AsyncGrpcTransport:
     async def describe(self, name: str, version: str = "", timeout: float | None = None) -> ModelInfo:
         """Raises ServiceError."""
         try:
-            reply = await self._stub.GetModel(pb.GetModelRequest(name=name, version=version), timeout=timeout)
+            reply = await self._stub.GetModel(
+                pb.GetModelRequest(name=name, version=version), timeout=timeout, metadata=self._credentials.metadata()
+            )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.address) from error
         return messages.model_from_message(reply)
@@ -50,7 +54,7 @@ class AsyncGrpcTransport:
         if self._closed:
             raise UsageError(f"the connection to {self.address} was closed; make a new one")
         if self._stream is None or self._stream.ended:
-            self._stream = _Stream(self._stub, self.address)
+            self._stream = _Stream(self._stub, self.address, self._credentials)
         number = next(self._ids)
         message = pb.InferStreamRequest(id=number, request=messages.request_to_message(request), timeout=timeout or 0.0)
         answer = self._stream.send(message)
@@ -76,9 +80,9 @@ class _Stream:
     Writing has a task of its own, because a deadline that passes within `call.write` would cancel the whole call.
     """
 
-    def __init__(self, stub: Any, address: str) -> None:
+    def __init__(self, stub: Any, address: str, credentials: Credentials) -> None:
         self._address = address
-        self._call = stub.InferStream()
+        self._call = stub.InferStream(metadata=credentials.metadata())
         self._waiting: dict[int, asyncio.Future[InferenceResponse]] = {}
         self._outbox: asyncio.Queue[pb.InferStreamRequest] = asyncio.Queue()
         self._reader = asyncio.create_task(self._read())

@@ -13,7 +13,8 @@ from splitnet.errors import LateError, UnavailableError, UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
-from splitnet.wire.channels import client_options, from_rpc_error, from_stream_error, parse_address
+from splitnet.wire.channels import from_rpc_error, from_stream_error, open_channel, parse_address
+from splitnet.wire.credentials import NO_CREDENTIALS, Credentials
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo, ModelSummary
 
 
@@ -26,12 +27,13 @@ class GrpcTransport:
     Raises
     ------
     UsageError
-        if the address is not HOST:PORT.
+        if the address is not HOST:PORT, or the credentials cannot be used with it.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: Credentials = NO_CREDENTIALS) -> None:
         self.address = parse_address(address, what="server")
-        self._channel = grpc.insecure_channel(self.address, options=client_options())
+        self._credentials = credentials
+        self._channel = open_channel(self.address, credentials)
         self._stub = pb_grpc.InferenceServiceStub(self._channel)
         self._idle: list[_Stream] = []
         self._closed = False
@@ -40,7 +42,9 @@ class GrpcTransport:
     def models(self, timeout: float | None = None) -> list[ModelSummary]:
         """Raises ServiceError."""
         try:
-            reply = self._stub.ListModels(pb.ListModelsRequest(), timeout=timeout)
+            reply = self._stub.ListModels(
+                pb.ListModelsRequest(), timeout=timeout, metadata=self._credentials.metadata()
+            )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.address) from error
         return [messages.summary_from_message(one) for one in reply.models]
@@ -48,7 +52,9 @@ class GrpcTransport:
     def describe(self, name: str, version: str = "", timeout: float | None = None) -> ModelInfo:
         """Raises ServiceError."""
         try:
-            reply = self._stub.GetModel(pb.GetModelRequest(name=name, version=version), timeout=timeout)
+            reply = self._stub.GetModel(
+                pb.GetModelRequest(name=name, version=version), timeout=timeout, metadata=self._credentials.metadata()
+            )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.address) from error
         return messages.model_from_message(reply)
@@ -87,7 +93,7 @@ class GrpcTransport:
             try:
                 stream = self._idle.pop()
             except IndexError:
-                return _Stream(self._stub)
+                return _Stream(self._stub, self._credentials)
             if stream.alive:
                 return stream
             stream.end()
@@ -104,9 +110,9 @@ class GrpcTransport:
 class _Stream:
     """One bidirectional stream that carries one request at a time."""
 
-    def __init__(self, stub: pb_grpc.InferenceServiceStub) -> None:
+    def __init__(self, stub: pb_grpc.InferenceServiceStub, credentials: Credentials) -> None:
         self._requests: SimpleQueue[pb.InferStreamRequest | None] = SimpleQueue()
-        self._call: Any = stub.InferStream(iter(self._requests.get, None))
+        self._call: Any = stub.InferStream(iter(self._requests.get, None), metadata=credentials.metadata())
         self.cancelled = False
 
     @property

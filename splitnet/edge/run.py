@@ -11,14 +11,23 @@ from splitnet.edge.client import AsyncEdge, Inference
 from splitnet.errors import (
     FingerprintError,
     ImageError,
+    PermissionDeniedError,
     ServiceError,
     SplitnetError,
+    UnauthenticatedError,
     UnavailableError,
     UnimplementedError,
     UnknownError,
 )
 
-FATAL = (UnavailableError, FingerprintError, UnimplementedError, UnknownError)
+FATAL = (
+    UnavailableError,
+    FingerprintError,
+    UnimplementedError,
+    UnknownError,
+    UnauthenticatedError,
+    PermissionDeniedError,
+)
 """Answers that every further photo would get too: the run ends with the first."""
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import grpc
 
-from splitnet.errors import SERVICE_ERRORS, ServiceError, UsageError
+from splitnet.errors import SERVICE_ERRORS, OverloadedError, ServiceError, UsageError
 from splitnet.v1 import inference_pb2 as pb
+from splitnet.wire.credentials import Credentials
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
 DETAILS = "grpc-status-details-bin"
@@ -36,12 +37,20 @@ def client_options() -> list[tuple[str, int]]:
     ]
 
 
-def server_options(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> list[tuple[str, int]]:
+def server_options(
+    max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES, connections: int = 0, streams_per_connection: int = 0
+) -> list[tuple[str, int]]:
     """What a server accepts: gRPC's own default of 4 MiB would refuse early cuts of large images.
 
     Without SO_REUSEPORT, which lets a second server share the port in silence. Devices that vanish are noticed.
+    `connections` and `streams_per_connection` of 0 are no bound.
     """
+    bounds = {
+        "grpc.max_allowed_incoming_connections": connections,
+        "grpc.max_concurrent_streams": streams_per_connection,
+    }
     return [
+        *((name, bound) for name, bound in bounds.items() if bound),
         ("grpc.max_receive_message_length", max_frame_bytes + MESSAGE_OVERHEAD),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),
@@ -66,6 +75,22 @@ def parse_address(address: str, *, what: str) -> str:
     return address
 
 
+def open_channel(address: str, credentials: Credentials) -> grpc.Channel:
+    """A channel for callers that block. Raises UsageError, as `Credentials.tls`."""
+    secured = credentials.tls(address)
+    if secured is None:
+        return grpc.insecure_channel(address, options=client_options())
+    return grpc.secure_channel(address, secured, options=client_options())
+
+
+def open_aio_channel(address: str, credentials: Credentials) -> grpc.aio.Channel:
+    """The same for asyncio."""
+    secured = credentials.tls(address)
+    if secured is None:
+        return grpc.aio.insecure_channel(address, options=client_options())
+    return grpc.aio.secure_channel(address, secured, options=client_options())
+
+
 def from_rpc_error(error: grpc.RpcError, address: str) -> ServiceError:
     """The exception of ours that stands for a failed call."""
     code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN
@@ -75,7 +100,10 @@ def from_rpc_error(error: grpc.RpcError, address: str) -> ServiceError:
 
 def from_stream_error(error: pb.Error, address: str) -> ServiceError:
     """The exception of ours that stands for an error message on a stream."""
-    return service_error(_CODES.get(error.code, "UNKNOWN"), error.message, address)
+    known = service_error(_CODES.get(error.code, "UNKNOWN"), error.message, address)
+    if isinstance(known, OverloadedError) and error.retry_after > 0:
+        known.retry_after = error.retry_after
+    return known
 
 
 def service_error(code: str, details: str, address: str) -> ServiceError:
@@ -83,6 +111,8 @@ def service_error(code: str, details: str, address: str) -> ServiceError:
     known = SERVICE_ERRORS.get(code, ServiceError)
     line = " ".join(details.split())
     match code:
+        case "UNAVAILABLE" if "CERTIFICATE_VERIFY_FAILED" in line:
+            line = f"the certificate of the server at {address} is not to be trusted; check --ca and the host ({line})"
         case "UNAVAILABLE" if "drain" not in line:
             line = f"no server answers at {address}; is `splitnet serve` running there? ({line})"
         case "UNIMPLEMENTED":

@@ -146,7 +146,11 @@ def test_an_unknown_host_is_one_line_of_ours(lite0_bundle: Bundle) -> None:
     # A process of its own: gRPC's own lines do not pass through Python.
     command = [sys.executable, "-m", "splitnet", "serve", "--bundle", str(lite0_bundle.path)]
     done = subprocess.run(
-        [*command, "--listen", "nohost.invalid:5055"], capture_output=True, text=True, check=False, timeout=60
+        [*command, "--insecure", "--listen", "nohost.invalid:5055"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == ExitCode.USAGE
     [line] = done.stderr.splitlines()

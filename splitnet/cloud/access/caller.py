@@ -38,6 +38,31 @@ EVERYTHING = Permits()
 
 
 @dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """How much one client may ask for; None is no limit.
+
+    `rate` is in requests a second, of which `burst` may come at once (a second's worth by default, at least one);
+    `concurrency` counts requests that are not answered yet.
+    """
+
+    rate: float | None = None
+    burst: int | None = None
+    concurrency: int | None = None
+
+    def over(self, defaults: ClientLimits) -> ClientLimits:
+        """These limits, and the defaults where they say nothing. A rate brings its own burst."""
+        burst = self.burst if self.burst is not None or self.rate is not None else defaults.burst
+        return ClientLimits(
+            defaults.rate if self.rate is None else self.rate,
+            burst,
+            defaults.concurrency if self.concurrency is None else self.concurrency,
+        )
+
+
+NO_LIMITS = ClientLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """An authenticated client, or the machine at the other end where nobody has to say who they are.
 
@@ -48,6 +73,7 @@ class Caller:
     identity: str
     share: str
     permits: Permits = EVERYTHING
+    limits: ClientLimits = NO_LIMITS
 
 
 ANYONE = Caller("local", "local")

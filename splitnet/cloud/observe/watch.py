@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from splitnet.cloud.observe.observer import Observer, Observers
@@ -13,6 +12,7 @@ from splitnet.cloud.observe.tally import Tally
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import UsageError
 from splitnet.wire.channels import parse_address
+from splitnet.wire.credentials import is_loopback
 
 if TYPE_CHECKING:
     from splitnet.cloud.observe.http import PageServer
@@ -69,14 +69,3 @@ class Watch:
         if self._pages is not None:
             self._pages.close()
         self._log.flush()
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches HOST:PORT."""
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
