@@ -8,15 +8,15 @@ import os
 import stat
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Literal, Self
 
 from pydantic import ValidationError
 
-from splitnet.bundle.manifest import FORMAT, Cut, File, Manifest, Task
+from splitnet.bundle.manifest import FORMAT, MANIFEST, Cut, File, Manifest, Task
 from splitnet.errors import BundleError, UsageError
 
-MANIFEST = "bundle.json"
 MAX_MANIFEST_BYTES = 4 << 20
+Half = Literal["whole", "edge"]
 
 
 class Bundle:
@@ -32,8 +32,11 @@ class Bundle:
         self._files = {file.path: file for file in manifest.files}
 
     @classmethod
-    def load(cls, directory: str | os.PathLike[str]) -> Self:
+    def load(cls, directory: str | os.PathLike[str], *, half: Half = "whole") -> Self:
         """Open the bundle in `directory`.
+
+        With `half="edge"`, what only the cloud needs may be missing (`Manifest.edge_files` are there); opening such a
+        file is an error then.
 
         Raises
         ------
@@ -44,7 +47,7 @@ class Bundle:
         path = Path(directory)
         manifest = parse_manifest(_read_manifest(path), path)
         bundle = cls(path, manifest)
-        for file in manifest.files:
+        for file in manifest.files if half == "whole" else manifest.edge_files:
             os.close(bundle._open(file))
         return bundle
 
@@ -95,9 +98,13 @@ class Bundle:
             raise BundleError(f"{self.path / path} was altered: its SHA-256 is not the manifest's; build it again")
         return data
 
-    def verify(self) -> None:
+    def open_file(self, path: str) -> BinaryIO:
+        """The listed file `path`, plain and of the right size, its content not checked. Raises BundleError."""
+        return os.fdopen(self._open(self._file(path)), "rb")
+
+    def verify(self, *, half: Half = "whole") -> None:
         """Check the SHA-256 of every file. Raises BundleError for the first one that was altered."""
-        for file in self.manifest.files:
+        for file in self.manifest.files if half == "whole" else self.manifest.edge_files:
             self.open_bytes(file.path)
 
     def _file(self, path: str) -> File:
@@ -118,7 +125,7 @@ class Bundle:
             # Not blocking, so that a pipe in a file's place is an error and not a wait for ever.
             descriptor = os.open(shown, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise BundleError(f"{shown} is missing: build the bundle again") from None
+            raise BundleError(f"{shown} is missing: build the bundle again, or fetch all of it") from None
         except OSError as error:
             reason = "is a link: a bundle holds plain files only" if shown.is_symlink() else f"({error.strerror})"
             raise BundleError(f"cannot open {shown}: {reason}") from error

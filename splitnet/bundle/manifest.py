@@ -25,6 +25,9 @@ from pydantic import (
 FORMAT: Final = 1
 """Version of the manifest's schema."""
 
+MANIFEST: Final = "bundle.json"
+"""Its file in the bundle's directory."""
+
 
 def _relative(path: str) -> str:
     pure = PurePosixPath(path)
@@ -176,6 +179,8 @@ class Manifest(Part):
             if repeated:
                 raise ValueError(f"{kind} {repeated[0]!r} is listed more than once")
         listed = {file.path for file in self.files}
+        if MANIFEST in listed:
+            raise ValueError(f"{MANIFEST} lists itself")
         used = {self.whole, *(task.head for task in self.tasks), *(task.labels for task in self.tasks)}
         used |= {path for cut in self.cuts for path in (cut.edge, cut.cloud)}
         calibrated = [cut.transform for cut in self.cuts if cut.transform is not None]
@@ -200,6 +205,15 @@ class Manifest(Part):
     def calibrated_cuts(self) -> tuple[Cut, ...]:
         """The cuts that have a transform, from the input to the output."""
         return tuple(cut for cut in self.cuts if cut.transform is not None)
+
+    @property
+    def edge_files(self) -> tuple[File, ...]:
+        """The files that a device needs: all but the unsplit network, the cloud graphs and the heads."""
+        cloud = {self.whole, *(task.head for task in self.tasks), *(cut.cloud for cut in self.cuts)}
+        cloud |= {cut.transform.cloud for cut in self.cuts if cut.transform is not None}
+        # A graph that serves both halves stays.
+        edge = {cut.edge for cut in self.cuts}
+        return tuple(file for file in self.files if file.path not in cloud or file.path in edge)
 
     def canonical(self) -> bytes:
         """The manifest as canonical JSON: sorted keys, no blanks, ASCII, no trailing newline."""

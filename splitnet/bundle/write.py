@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from splitnet.bundle.load import MANIFEST, Bundle
-from splitnet.bundle.manifest import File, Manifest
+from splitnet.bundle.load import Bundle
+from splitnet.bundle.manifest import MANIFEST, File, Manifest
 from splitnet.errors import BundleError, OutputError, UsageError
 from splitnet.termination import on_termination
 
@@ -32,7 +32,7 @@ def check_target(directory: Path) -> None:
     if not present:
         return
     try:
-        listed = {file.path for file in Bundle.load(directory).manifest.files} | {MANIFEST}
+        listed = {file.path for file in Bundle.load(directory, half="edge").manifest.files} | {MANIFEST}
     except BundleError as error:
         raise UsageError(f"{directory} holds something else than a whole bundle ({error}): choose another") from error
     foreign = sorted(present - listed)
@@ -97,7 +97,7 @@ class Staging:
         """Write the manifest and move everything to its place."""
         with _output_errors(self._target):
             _write(self.path / MANIFEST, manifest.canonical())
-            _replace(self.path, self._target, self._work / "old")
+            replace(self.path, self._target, self._work / "old")
 
 
 @contextlib.contextmanager
@@ -117,7 +117,8 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _replace(fresh: Path, target: Path, old: Path) -> None:
+def replace(fresh: Path, target: Path, old: Path) -> None:
+    """Move a directory to its place, what was there to `old`; after a failure it is back. Raises OSError."""
     if not target.exists():
         fresh.rename(target)
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -79,11 +80,13 @@ def _guard_unary(call: Any, kind: type[Message]) -> Callable[[bytes, Context], A
     return guarded
 
 
-def _guard_answers(call: Any, kind: type[Message]) -> Callable[[bytes, Context], AsyncIterator[Any]]:
-    async def guarded(data: bytes, context: Context) -> AsyncIterator[Any]:
+def _guard_answers(call: Any, kind: type[Message]) -> Callable[[bytes, Context], Awaitable[None]]:
+    async def guarded(data: bytes, context: Context) -> None:
         try:
-            async for answer in call(_parse(kind, data), context):
-                yield answer
+            # Closed here and not whenever it is collected: what it holds is free at once when the client is gone.
+            async with aclosing(call(_parse(kind, data), context)) as answers:
+                async for answer in answers:
+                    await context.write(answer)
         except Exception as error:  # noqa: BLE001 - as above
             await refuse(context, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import structlog
 
 from splitnet.cloud.access import Caller
 from splitnet.cloud.peers import peer_of
+from splitnet.cloud.repository.download import Downloads
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import InternalError, InvalidRequestError, ServiceError, UnavailableError
 from splitnet.v1 import inference_pb2 as pb
@@ -34,6 +36,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
 
     def __init__(self, service: InferenceService) -> None:
         self._service = service
+        self._downloads = Downloads(service)
         self._draining = False
         self._readers: set[asyncio.Task[None]] = set()
         self._unary = 0
@@ -55,6 +58,15 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
         return messages.model_to_message(self._service.describe(request.name, request.version, self._caller(context)))
+
+    async def FetchBundle(self, request: pb.FetchBundleRequest, context: Context) -> AsyncIterator[pb.BundleChunk]:
+        if self._draining:
+            raise _draining()
+        async with aclosing(
+            self._downloads.send(messages.wanted_from_message(request), self._caller(context))
+        ) as chunks:
+            async for chunk in chunks:
+                yield messages.chunk_to_message(chunk)
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
         self._unary += 1

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from splitnet.bundle import Bundle
+from splitnet.bundle.load import Half
 from splitnet.edge.encoder import EdgeEncoder, Encoded, Photo, stage_names
 from splitnet.edge.trace import Trace
 from splitnet.edge.transport import AsyncTransport, Transport
@@ -40,8 +41,9 @@ class Inference:
 class _Client:
     """What both clients share: the encoder, the request and the check of the server."""
 
-    def __init__(self, bundle: Bundle | str | Path, cut: str, codec: str | None, threads: int) -> None:
-        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(Path(bundle))
+    def __init__(self, bundle: Bundle | str | Path, cut: str, codec: str | None, threads: int, *, local: bool) -> None:
+        half: Half = "whole" if local else "edge"
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(Path(bundle), half=half)
         self.encoder = EdgeEncoder(self.bundle, cut, codec, threads=threads)
         self._max_frame_bytes: int | None = None
 
@@ -133,7 +135,7 @@ class Edge:
         threads: int = 1,
         credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
-        self._client = _Client(bundle, cut, codec, threads)
+        self._client = _Client(bundle, cut, codec, threads, local=server == "local")
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self.encoder = self._client.encoder
@@ -141,7 +143,8 @@ class Edge:
 
     def connect(self, timeout: float = CONNECT_TIMEOUT) -> ModelInfo:
         """Check that the server is there and serves this bundle, cut and codec. Raises ServiceError."""
-        model = self._transport.describe(self.bundle.manifest.name, timeout=timeout)
+        manifest = self.bundle.manifest
+        model = self._transport.describe(manifest.name, manifest.version, timeout=timeout)
         self._client.check(model)
         return model
 
@@ -201,7 +204,7 @@ class AsyncEdge:
         threads: int = 1,
         credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
-        self._client = _Client(bundle, cut, codec, threads)
+        self._client = _Client(bundle, cut, codec, threads, local=server == "local")
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self.encoder = self._client.encoder
@@ -213,7 +216,8 @@ class AsyncEdge:
 
     async def connect(self, timeout: float = CONNECT_TIMEOUT) -> ModelInfo:
         """Check that the server is there and serves this bundle, cut and codec. Raises ServiceError."""
-        model = await self._transport.describe(self.bundle.manifest.name, timeout=timeout)
+        manifest = self.bundle.manifest
+        model = await self._transport.describe(manifest.name, manifest.version, timeout=timeout)
         self._client.check(model)
         return model
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsplitnet/v1/inference.proto\x12\x0bsplitnet.v1\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.splitnet.v1.ModelSummary\"B\n\x0cModelSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\x0c\"0\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xd7\x01\n\x10GetModelResponse\x12*\n\x07summary\x18\x01 \x01(\x0b\x32\x19.splitnet.v1.ModelSummary\x12&\n\x05input\x18\x02 \x01(\x0b\x32\x17.splitnet.v1.ImageInput\x12\x1e\n\x04\x63uts\x18\x03 \x03(\x0b\x32\x10.splitnet.v1.Cut\x12 \n\x05tasks\x18\x04 \x03(\x0b\x32\x11.splitnet.v1.Task\x12\x14\n\x0c\x63odec_stages\x18\x05 \x03(\t\x12\x17\n\x0fmax_frame_bytes\x18\x06 \x01(\x04\"s\n\nImageInput\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x14\n\x0cresize_short\x18\x03 \x01(\r\x12\x15\n\rinterpolation\x18\x04 \x01(\t\x12\x0c\n\x04mean\x18\x05 \x03(\x01\x12\x0b\n\x03std\x18\x06 \x03(\x01\"Z\n\x03\x43ut\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x13\n\x0bmacs_before\x18\x04 \x01(\x04\x12\x12\n\nmacs_after\x18\x05 \x01(\x04\"\"\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\"\xb4\x01\n\x0cInferRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\x0c\x12\x0b\n\x03\x63ut\x18\x04 \x01(\t\x12\r\n\x05\x66rame\x18\x05 \x01(\x0c\x12\r\n\x05tasks\x18\x06 \x03(\t\x12\r\n\x05top_k\x18\x07 \x01(\r\x12\x0f\n\x07outputs\x18\x08 \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\x0c\x12\x10\n\x08priority\x18\n \x01(\r\"^\n\rInferResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.splitnet.v1.TaskResult\x12#\n\x06timing\x18\x02 \x01(\x0b\x32\x13.splitnet.v1.Timing\"\xd4\x01\n\nTaskResult\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x35\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32\x1b.splitnet.v1.ClassificationH\x00\x12+\n\tembedding\x18\x03 \x01(\x0b\x32\x16.splitnet.v1.EmbeddingH\x00\x12%\n\x06tensor\x18\x04 \x01(\x0b\x32\x13.splitnet.v1.TensorH\x00\x12#\n\x06output\x18\x05 \x01(\x0b\x32\x13.splitnet.v1.TensorB\x08\n\x06result\"1\n\x0e\x43lassification\x12\x1f\n\x03top\x18\x01 \x03(\x0b\x32\x12.splitnet.v1.Label\":\n\x05Label\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\x1c\n\tEmbedding\x12\x0f\n\x07\x66loat32\x18\x01 \x01(\x0c\"(\n\x06Tensor\x12\r\n\x05shape\x18\x01 \x03(\x04\x12\x0f\n\x07\x66loat32\x18\x02 \x01(\x0c\"\x82\x01\n\x06Timing\x12\r\n\x05queue\x18\x01 \x01(\x01\x12\x0e\n\x06\x64\x65\x63ode\x18\x02 \x01(\x01\x12\r\n\x05graph\x18\x03 \x01(\x01\x12\r\n\x05heads\x18\x04 \x01(\x01\x12\x0c\n\x04post\x18\x05 \x01(\x01\x12\r\n\x05total\x18\x06 \x01(\x01\x12\r\n\x05\x62\x61tch\x18\x07 \x01(\r\x12\x0f\n\x07waiting\x18\x08 \x01(\r\"m\n\x12InferStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12*\n\x07request\x18\x02 \x01(\x0b\x32\x19.splitnet.v1.InferRequest\x12\x0f\n\x07timeout\x18\x03 \x01(\x01\x12\x0e\n\x06\x63\x61ncel\x18\x04 \x01(\x08\"\x81\x01\n\x13InferStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12.\n\x08response\x18\x02 \x01(\x0b\x32\x1a.splitnet.v1.InferResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.splitnet.v1.ErrorH\x00\x42\t\n\x07outcome\";\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x13\n\x0bretry_after\x18\x03 \x01(\x01\x32\xc0\x02\n\x10InferenceService\x12M\n\nListModels\x12\x1e.splitnet.v1.ListModelsRequest\x1a\x1f.splitnet.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.splitnet.v1.GetModelRequest\x1a\x1d.splitnet.v1.GetModelResponse\x12>\n\x05Infer\x12\x19.splitnet.v1.InferRequest\x1a\x1a.splitnet.v1.InferResponse\x12T\n\x0bInferStream\x12\x1f.splitnet.v1.InferStreamRequest\x1a .splitnet.v1.InferStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsplitnet/v1/inference.proto\x12\x0bsplitnet.v1\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.splitnet.v1.ModelSummary\"B\n\x0cModelSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\x0c\"0\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xd7\x01\n\x10GetModelResponse\x12*\n\x07summary\x18\x01 \x01(\x0b\x32\x19.splitnet.v1.ModelSummary\x12&\n\x05input\x18\x02 \x01(\x0b\x32\x17.splitnet.v1.ImageInput\x12\x1e\n\x04\x63uts\x18\x03 \x03(\x0b\x32\x10.splitnet.v1.Cut\x12 \n\x05tasks\x18\x04 \x03(\x0b\x32\x11.splitnet.v1.Task\x12\x14\n\x0c\x63odec_stages\x18\x05 \x03(\t\x12\x17\n\x0fmax_frame_bytes\x18\x06 \x01(\x04\"s\n\nImageInput\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x14\n\x0cresize_short\x18\x03 \x01(\r\x12\x15\n\rinterpolation\x18\x04 \x01(\t\x12\x0c\n\x04mean\x18\x05 \x03(\x01\x12\x0b\n\x03std\x18\x06 \x03(\x01\"Z\n\x03\x43ut\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x13\n\x0bmacs_before\x18\x04 \x01(\x04\x12\x12\n\nmacs_after\x18\x05 \x01(\x04\"\"\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\"y\n\x12\x46\x65tchBundleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\x0c\x12\x11\n\tedge_only\x18\x04 \x01(\x08\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x0e\n\x06offset\x18\x06 \x01(\x04\"V\n\x0b\x42undleChunk\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\r\n\x05\x63rc32\x18\x04 \x01(\x07\x12\x0c\n\x04size\x18\x05 \x01(\x04\"\xb4\x01\n\x0cInferRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\x0c\x12\x0b\n\x03\x63ut\x18\x04 \x01(\t\x12\r\n\x05\x66rame\x18\x05 \x01(\x0c\x12\r\n\x05tasks\x18\x06 \x03(\t\x12\r\n\x05top_k\x18\x07 \x01(\r\x12\x0f\n\x07outputs\x18\x08 \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\x0c\x12\x10\n\x08priority\x18\n \x01(\r\"^\n\rInferResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.splitnet.v1.TaskResult\x12#\n\x06timing\x18\x02 \x01(\x0b\x32\x13.splitnet.v1.Timing\"\xd4\x01\n\nTaskResult\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x35\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32\x1b.splitnet.v1.ClassificationH\x00\x12+\n\tembedding\x18\x03 \x01(\x0b\x32\x16.splitnet.v1.EmbeddingH\x00\x12%\n\x06tensor\x18\x04 \x01(\x0b\x32\x13.splitnet.v1.TensorH\x00\x12#\n\x06output\x18\x05 \x01(\x0b\x32\x13.splitnet.v1.TensorB\x08\n\x06result\"1\n\x0e\x43lassification\x12\x1f\n\x03top\x18\x01 \x03(\x0b\x32\x12.splitnet.v1.Label\":\n\x05Label\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\x1c\n\tEmbedding\x12\x0f\n\x07\x66loat32\x18\x01 \x01(\x0c\"(\n\x06Tensor\x12\r\n\x05shape\x18\x01 \x03(\x04\x12\x0f\n\x07\x66loat32\x18\x02 \x01(\x0c\"\x82\x01\n\x06Timing\x12\r\n\x05queue\x18\x01 \x01(\x01\x12\x0e\n\x06\x64\x65\x63ode\x18\x02 \x01(\x01\x12\r\n\x05graph\x18\x03 \x01(\x01\x12\r\n\x05heads\x18\x04 \x01(\x01\x12\x0c\n\x04post\x18\x05 \x01(\x01\x12\r\n\x05total\x18\x06 \x01(\x01\x12\r\n\x05\x62\x61tch\x18\x07 \x01(\r\x12\x0f\n\x07waiting\x18\x08 \x01(\r\"m\n\x12InferStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12*\n\x07request\x18\x02 \x01(\x0b\x32\x19.splitnet.v1.InferRequest\x12\x0f\n\x07timeout\x18\x03 \x01(\x01\x12\x0e\n\x06\x63\x61ncel\x18\x04 \x01(\x08\"\x81\x01\n\x13InferStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12.\n\x08response\x18\x02 \x01(\x0b\x32\x1a.splitnet.v1.InferResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.splitnet.v1.ErrorH\x00\x42\t\n\x07outcome\";\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x13\n\x0bretry_after\x18\x03 \x01(\x01\x32\x8c\x03\n\x10InferenceService\x12M\n\nListModels\x12\x1e.splitnet.v1.ListModelsRequest\x1a\x1f.splitnet.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.splitnet.v1.GetModelRequest\x1a\x1d.splitnet.v1.GetModelResponse\x12>\n\x05Infer\x12\x19.splitnet.v1.InferRequest\x1a\x1a.splitnet.v1.InferResponse\x12T\n\x0bInferStream\x12\x1f.splitnet.v1.InferStreamRequest\x1a .splitnet.v1.InferStreamResponse(\x01\x30\x01\x12J\n\x0b\x46\x65tchBundle\x12\x1f.splitnet.v1.FetchBundleRequest\x1a\x18.splitnet.v1.BundleChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,28 +47,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUT']._serialized_end=673
   _globals['_TASK']._serialized_start=675
   _globals['_TASK']._serialized_end=709
-  _globals['_INFERREQUEST']._serialized_start=712
-  _globals['_INFERREQUEST']._serialized_end=892
-  _globals['_INFERRESPONSE']._serialized_start=894
-  _globals['_INFERRESPONSE']._serialized_end=988
-  _globals['_TASKRESULT']._serialized_start=991
-  _globals['_TASKRESULT']._serialized_end=1203
-  _globals['_CLASSIFICATION']._serialized_start=1205
-  _globals['_CLASSIFICATION']._serialized_end=1254
-  _globals['_LABEL']._serialized_start=1256
-  _globals['_LABEL']._serialized_end=1314
-  _globals['_EMBEDDING']._serialized_start=1316
-  _globals['_EMBEDDING']._serialized_end=1344
-  _globals['_TENSOR']._serialized_start=1346
-  _globals['_TENSOR']._serialized_end=1386
-  _globals['_TIMING']._serialized_start=1389
-  _globals['_TIMING']._serialized_end=1519
-  _globals['_INFERSTREAMREQUEST']._serialized_start=1521
-  _globals['_INFERSTREAMREQUEST']._serialized_end=1630
-  _globals['_INFERSTREAMRESPONSE']._serialized_start=1633
-  _globals['_INFERSTREAMRESPONSE']._serialized_end=1762
-  _globals['_ERROR']._serialized_start=1764
-  _globals['_ERROR']._serialized_end=1823
-  _globals['_INFERENCESERVICE']._serialized_start=1826
-  _globals['_INFERENCESERVICE']._serialized_end=2146
+  _globals['_FETCHBUNDLEREQUEST']._serialized_start=711
+  _globals['_FETCHBUNDLEREQUEST']._serialized_end=832
+  _globals['_BUNDLECHUNK']._serialized_start=834
+  _globals['_BUNDLECHUNK']._serialized_end=920
+  _globals['_INFERREQUEST']._serialized_start=923
+  _globals['_INFERREQUEST']._serialized_end=1103
+  _globals['_INFERRESPONSE']._serialized_start=1105
+  _globals['_INFERRESPONSE']._serialized_end=1199
+  _globals['_TASKRESULT']._serialized_start=1202
+  _globals['_TASKRESULT']._serialized_end=1414
+  _globals['_CLASSIFICATION']._serialized_start=1416
+  _globals['_CLASSIFICATION']._serialized_end=1465
+  _globals['_LABEL']._serialized_start=1467
+  _globals['_LABEL']._serialized_end=1525
+  _globals['_EMBEDDING']._serialized_start=1527
+  _globals['_EMBEDDING']._serialized_end=1555
+  _globals['_TENSOR']._serialized_start=1557
+  _globals['_TENSOR']._serialized_end=1597
+  _globals['_TIMING']._serialized_start=1600
+  _globals['_TIMING']._serialized_end=1730
+  _globals['_INFERSTREAMREQUEST']._serialized_start=1732
+  _globals['_INFERSTREAMREQUEST']._serialized_end=1841
+  _globals['_INFERSTREAMRESPONSE']._serialized_start=1844
+  _globals['_INFERSTREAMRESPONSE']._serialized_end=1973
+  _globals['_ERROR']._serialized_start=1975
+  _globals['_ERROR']._serialized_end=2034
+  _globals['_INFERENCESERVICE']._serialized_start=2037
+  _globals['_INFERENCESERVICE']._serialized_end=2433
 # @@protoc_insertion_point(module_scope)

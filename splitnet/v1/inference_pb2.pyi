@@ -241,6 +241,79 @@ class Task(_message.Message):
 Global___Task: _TypeAlias = Task  # noqa: Y015
 
 @_typing.final
+class FetchBundleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    EDGE_ONLY_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    version: _builtins.str
+    """Empty: the version that has this fingerprint, or else the default."""
+    fingerprint: _builtins.bytes
+    """Only the bundle with this fingerprint: for going on after a break. Empty: any."""
+    edge_only: _builtins.bool
+    """Only what a device needs: not the unsplit network, no cloud graphs and no heads."""
+    path: _builtins.str
+    """Where to go on: with this file, at this byte; the files before it are not sent. Empty: from the first file's start."""
+    offset: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        fingerprint: _builtins.bytes = ...,
+        edge_only: _builtins.bool = ...,
+        path: _builtins.str = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edge_only", b"edge_only", "fingerprint", b"fingerprint", "name", b"name", "offset", b"offset", "path", b"path", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchBundleRequest: _TypeAlias = FetchBundleRequest  # noqa: Y015
+
+@_typing.final
+class BundleChunk(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    CRC32_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Empty: the manifest, as canonical JSON."""
+    offset: _builtins.int
+    """Where in the file these bytes belong."""
+    data: _builtins.bytes
+    crc32: _builtins.int
+    """Of `data`, as zlib.crc32: against accidents. The manifest's SHA-256 of each file is what counts."""
+    size: _builtins.int
+    """Bytes of the whole file."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+        crc32: _builtins.int = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32", b"crc32", "data", b"data", "offset", b"offset", "path", b"path", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BundleChunk: _TypeAlias = BundleChunk  # noqa: Y015
+
+@_typing.final
 class InferRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

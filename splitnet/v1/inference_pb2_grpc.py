@@ -62,6 +62,11 @@ class InferenceServiceStub:
                 request_serializer=splitnet_dot_v1_dot_inference__pb2.InferStreamRequest.SerializeToString,
                 response_deserializer=splitnet_dot_v1_dot_inference__pb2.InferStreamResponse.FromString,
                 _registered_method=True)
+        self.FetchBundle = channel.unary_stream(
+                '/splitnet.v1.InferenceService/FetchBundle',
+                request_serializer=splitnet_dot_v1_dot_inference__pb2.FetchBundleRequest.SerializeToString,
+                response_deserializer=splitnet_dot_v1_dot_inference__pb2.BundleChunk.FromString,
+                _registered_method=True)
 
 
 class InferenceServiceServicer:
@@ -104,6 +109,14 @@ class InferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchBundle(self, request, context):
+        """A bundle: its manifest first, then its files in the manifest's order, each in chunks from its beginning to its end.
+        What was served when the call began is what is sent; a file that changed on disk ends the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +139,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.InferStream,
                     request_deserializer=splitnet_dot_v1_dot_inference__pb2.InferStreamRequest.FromString,
                     response_serializer=splitnet_dot_v1_dot_inference__pb2.InferStreamResponse.SerializeToString,
+            ),
+            'FetchBundle': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchBundle,
+                    request_deserializer=splitnet_dot_v1_dot_inference__pb2.FetchBundleRequest.FromString,
+                    response_serializer=splitnet_dot_v1_dot_inference__pb2.BundleChunk.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -244,6 +262,33 @@ class InferenceService:
             '/splitnet.v1.InferenceService/InferStream',
             splitnet_dot_v1_dot_inference__pb2.InferStreamRequest.SerializeToString,
             splitnet_dot_v1_dot_inference__pb2.InferStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/splitnet.v1.InferenceService/FetchBundle',
+            splitnet_dot_v1_dot_inference__pb2.FetchBundleRequest.SerializeToString,
+            splitnet_dot_v1_dot_inference__pb2.BundleChunk.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,10 @@ class InferenceServiceStub:
     """Many frames over one stream. Answers come in the order in which they are ready and carry the request's id; an
     error of one request is a message, not the end of the stream.
     """
+    FetchBundle: _grpc.UnaryStreamMultiCallable[_inference_pb2.FetchBundleRequest, _inference_pb2.BundleChunk]
+    """A bundle: its manifest first, then its files in the manifest's order, each in chunks from its beginning to its end.
+    What was served when the call began is what is sent; a file that changed on disk ends the call.
+    """
 
 @_typing.type_check_only
 class InferenceServiceAsyncStub(InferenceServiceStub):
@@ -74,6 +78,10 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     InferStream: _aio.StreamStreamMultiCallable[_inference_pb2.InferStreamRequest, _inference_pb2.InferStreamResponse]  # type: ignore[assignment]
     """Many frames over one stream. Answers come in the order in which they are ready and carry the request's id; an
     error of one request is a message, not the end of the stream.
+    """
+    FetchBundle: _aio.UnaryStreamMultiCallable[_inference_pb2.FetchBundleRequest, _inference_pb2.BundleChunk]  # type: ignore[assignment]
+    """A bundle: its manifest first, then its files in the manifest's order, each in chunks from its beginning to its end.
+    What was served when the call began is what is sent; a file that changed on disk ends the call.
     """
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,6 +127,16 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_inference_pb2.InferStreamResponse], _abc.AsyncIterator[_inference_pb2.InferStreamResponse]]:
         """Many frames over one stream. Answers come in the order in which they are ready and carry the request's id; an
         error of one request is a message, not the end of the stream.
+        """
+
+    @_abc_1.abstractmethod
+    def FetchBundle(
+        self,
+        request: _inference_pb2.FetchBundleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_inference_pb2.BundleChunk], _abc.AsyncIterator[_inference_pb2.BundleChunk]]:
+        """A bundle: its manifest first, then its files in the manifest's order, each in chunks from its beginning to its end.
+        What was served when the call began is what is sent; a file that changed on disk ends the call.
         """
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

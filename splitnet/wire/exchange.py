@@ -89,3 +89,25 @@ class ModelInfo:
     tasks: Mapping[str, str]
     codec_stages: tuple[str, ...]
     max_frame_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A bundle to download; `path` and `offset` (bytes) say where to go on after a break."""
+
+    name: str
+    version: str = ""
+    fingerprint: str = ""
+    edge_only: bool = False
+    path: str = ""
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes of one file of a bundle, from `offset` on; no `path` for the manifest, `size` of the whole file."""
+
+    path: str
+    offset: int
+    data: bytes
+    size: int

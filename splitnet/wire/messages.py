@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
 from splitnet.bundle.manifest import ImageInput
-from splitnet.errors import InternalError, InvalidRequestError
+from splitnet.errors import InternalError, InvalidRequestError, UnavailableError
 from splitnet.tasks.results import Classification, Embedding, FloatArray, Label, Result, Tensor
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.exchange import (
+    Chunk,
     CutInfo,
     InferenceRequest,
     InferenceResponse,
     ModelInfo,
     ModelSummary,
     Timing,
+    Wanted,
 )
 
 MAX_PRIORITY = 3
@@ -212,3 +216,40 @@ def model_from_message(message: pb.GetModelResponse) -> ModelInfo:
         codec_stages=tuple(message.codec_stages),
         max_frame_bytes=message.max_frame_bytes,
     )
+
+
+def wanted_to_message(wanted: Wanted) -> pb.FetchBundleRequest:
+    return pb.FetchBundleRequest(
+        name=wanted.name,
+        version=wanted.version,
+        fingerprint=bytes.fromhex(wanted.fingerprint),
+        edge_only=wanted.edge_only,
+        path=wanted.path,
+        offset=wanted.offset,
+    )
+
+
+def wanted_from_message(message: pb.FetchBundleRequest) -> Wanted:
+    """Raises InvalidRequestError where a required field is missing or malformed."""
+    if not message.name:
+        raise InvalidRequestError("the request names no model; set `name`")
+    if len(message.fingerprint) not in (0, 32):
+        raise InvalidRequestError(
+            f"the bundle's fingerprint has {len(message.fingerprint)} bytes; it must be the SHA-256, 32 bytes"
+        )
+    return Wanted(
+        message.name, message.version, message.fingerprint.hex(), message.edge_only, message.path, message.offset
+    )
+
+
+def chunk_to_message(chunk: Chunk) -> pb.BundleChunk:
+    return pb.BundleChunk(
+        path=chunk.path, offset=chunk.offset, data=chunk.data, crc32=zlib.crc32(chunk.data), size=chunk.size
+    )
+
+
+def chunk_from_message(message: pb.BundleChunk) -> Chunk:
+    """Raises UnavailableError for bytes that were damaged on the way: trying again helps."""
+    if zlib.crc32(message.data) != message.crc32:
+        raise UnavailableError(f"a chunk of {message.path or 'the manifest'} was damaged on the way; try again")
+    return Chunk(message.path, message.offset, message.data, message.size)

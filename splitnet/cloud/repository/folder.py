@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from splitnet.bundle.load import MANIFEST
+from splitnet.bundle.manifest import MANIFEST
 from splitnet.errors import OutputError, UsageError
 from splitnet.files import write_whole
 
