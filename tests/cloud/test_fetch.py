@@ -96,7 +96,7 @@ Serve = Callable[[Callable[[Wanted], Iterator[Chunk | pb.BundleChunk]]], Answers
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     def put(send: Callable[[Wanted], Iterator[Chunk | pb.BundleChunk]]) -> Answers:
         answers = Answers(send)
-        monkeypatch.setattr(fetch_module.pb_grpc, "InferenceServiceStub", answers)
+        monkeypatch.setattr("splitnet.edge.fetch.pb_grpc.InferenceServiceStub", answers)
         return answers
 
     return put
