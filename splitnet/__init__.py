@@ -9,12 +9,14 @@ from splitnet._version import __version__
 if TYPE_CHECKING:
     from splitnet.bundle import Bundle
     from splitnet.edge import AsyncEdge, Edge, Inference
+    from splitnet.wire.credentials import Credentials
 
-__all__ = ["AsyncEdge", "Bundle", "Edge", "Inference", "__version__"]
+__all__ = ["AsyncEdge", "Bundle", "Credentials", "Edge", "Inference", "__version__"]
 
 _HOMES = {
     "AsyncEdge": "splitnet.edge",
     "Bundle": "splitnet.bundle",
+    "Credentials": "splitnet.wire.credentials",
     "Edge": "splitnet.edge",
     "Inference": "splitnet.edge",
 }

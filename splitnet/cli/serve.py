@@ -60,6 +60,7 @@ def serve(
 ) -> None:
     """Serve bundles over gRPC until SIGTERM or Ctrl-C; a second signal ends it at once."""
     import asyncio
+    import os
     from contextlib import AsyncExitStack
 
     from splitnet.cli.logs import configure_logs
@@ -97,6 +98,9 @@ def serve(
         return
     assemble.check_safe(settings)
     configure_logs(settings.logging.level, settings.logging.format)
+    if settings.tracing is not None:
+        # OpenTelemetry's own variable; where it is set already, it says what this start is to do.
+        os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", settings.tracing.endpoint)
     watch = Watch(assemble.pages(settings))
     service = assemble.build_service(settings, watch.observer)
 

@@ -142,6 +142,47 @@ def test_a_taken_port(fails: object, lite0_bundle: Bundle) -> None:
     assert f"cannot listen on {address}" in line
 
 
+def test_a_configuration(fails: object, lite0_bundle: Bundle, tmp_path: Path) -> None:
+    assert callable(fails)
+    file = tmp_path / "serve.toml"
+    file.write_text("[batching]\n\nworker = 2\n", encoding="utf-8")
+    for check in ([], ["--check"]):
+        code, line = fails("serve", "--config", str(file), *check)
+        assert code == ExitCode.CONFIG
+        assert f"{file}: line 3, batching.worker: no such key" in line
+    file.write_text(f'bundles = ["{lite0_bundle.path}"]\nlisten = "0.0.0.0:1"\n', encoding="utf-8")
+    code, line = fails("serve", "--config", str(file), "--check")
+    assert code == ExitCode.USAGE
+    assert "0.0.0.0:1 can be reached from elsewhere" in line
+
+
+def test_a_configuration_in_order_is_summed_up(
+    lite0_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "serve.toml"
+    file.write_text(f'bundles = ["{lite0_bundle.path}"]\nlisten = "0.0.0.0:1"\n', encoding="utf-8")
+    assert _run(monkeypatch, "serve", "--config", str(file), "--check", "--listen", "[::1]:7") == ExitCode.OK
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "listen [::1]:7: plain text, everyone is let in"
+    assert second.startswith("model efficientnet-lite0")
+
+
+def test_a_new_token_is_what_its_lines_say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from splitnet.cloud.access.clients_file import token_hash
+
+    assert _run(monkeypatch, "token", "new", "camera-1") == ExitCode.OK
+    text = capsys.readouterr().out
+    token = re.search(r"^splitnet_\S+$", text, re.MULTILINE)
+    assert token is not None
+    assert text.count(token[0]) == 1
+    assert f'[[token]]\nname = "camera-1"\nsha256 = "{token_hash(token[0])}"' in text
+
+
+def test_a_name_that_is_none(fails: object) -> None:
+    assert callable(fails)
+    assert fails("token", "new", "two words")[0] == ExitCode.USAGE
+
+
 def test_an_unknown_host_is_one_line_of_ours(lite0_bundle: Bundle) -> None:
     # A process of its own: gRPC's own lines do not pass through Python.
     command = [sys.executable, "-m", "splitnet", "serve", "--bundle", str(lite0_bundle.path)]

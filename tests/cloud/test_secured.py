@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
+import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -16,7 +18,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import featcodec
+from splitnet import AsyncEdge, Credentials, Edge
 from splitnet.bundle import Bundle
+from splitnet.cli.exit_codes import ExitCode
 from splitnet.cloud import InferenceService
 from splitnet.cloud.access import Authenticator, ClientLimits, Clients
 from splitnet.cloud.access.clients_file import token_hash
@@ -37,7 +41,6 @@ from splitnet.errors import (
     UsageError,
 )
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
-from splitnet.wire.credentials import Credentials
 from splitnet.wire.exchange import InferenceRequest
 from tests.cloud.certificates import Authority, Pair
 
@@ -85,7 +88,7 @@ def _server(model: CloudModel, access: Authenticator, pair: Pair | None = None, 
     service = InferenceService(access=access)
     service.served.put(model)
     certificate = None if pair is None else ServerCertificate(pair.certificate, pair.key, ca)
-    return Server(service, listen="localhost:0", certificate=certificate)
+    return Server(service, listen="127.0.0.1:0", certificate=certificate)
 
 
 @contextlib.asynccontextmanager
@@ -295,6 +298,50 @@ class OtherConnection(AsyncGrpcTransport):
 
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
+
+
+async def test_the_python_api_and_the_command_line(
+    model: CloudModel,
+    lite0_bundle: Bundle,
+    clients: Path,
+    authority: Authority,
+    photos: tuple[Path, ...],
+    tmp_path: Path,
+) -> None:
+    pair = authority.issue("camera")
+    file = tmp_path / "token"
+    file.write_text("all", encoding="utf-8")
+    access = Authenticator(Clients(clients), certificates=True)
+    async with _server(model, access, authority.server(), authority.certificate) as server:
+        known = Credentials(ca=authority.certificate, certificate=pair.certificate, key=pair.key)
+
+        def blocking() -> int:
+            with Edge(lite0_bundle, server.address, cut="block7", credentials=known) as edge:
+                edge.connect()
+                return len(edge.infer(photos[0], timeout=20).results)
+
+        assert await asyncio.to_thread(blocking) == 2
+        async with AsyncEdge(lite0_bundle, server.address, cut="block7", credentials=known) as edge:
+            assert len((await edge.infer(photos[0], timeout=20)).results) == 2
+
+        async def run(*options: str, token: str = "") -> tuple[int, str]:
+            command = ["-m", "splitnet", "edge", "run", "--server", server.address, "--source", str(photos[0])]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *command,
+                *("--bundle", str(lite0_bundle.path), "--cut", "block7", "--ca", str(authority.certificate)),
+                *("--cert", str(pair.certificate), "--key", str(pair.key), *options),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=os.environ | {"SPLITNET_TOKEN": token},
+            )
+            _, errors = await process.communicate()
+            assert process.returncode is not None
+            return process.returncode, errors.decode()
+
+        good, bad = await asyncio.gather(run("--token-file", str(file)), run(token="wrong"))
+        assert good[0] == ExitCode.OK, good
+        assert bad == (ExitCode.SERVICE, "splitnet: this token is not known here, or no longer; ask for a new one\n")
 
 
 @pytest.mark.parametrize("credentials", [Credentials("t"), Credentials(token_file=Path("t"))])
