@@ -105,6 +105,14 @@ CASES |= {
     "ctx-3-zeros": ("affine:bits=4|ctx", np.maximum(rough((4, 36, 36)), 0)),
     "ctx-3-small": ("affine:bits=6|ctx", rough((6, 14, 14))),
     "ctx-3-wide": ("none|ctx", np.rint(rough((3, 3, 700)) * 9).astype(np.int16)),
+    # And from here on in mode 4.
+    "ctx-4": ("affine|ctx", features("float32", (8, 14, 14))),
+    "ctx-4-related": ("none|ctx", related()),
+    "ctx-4-dense": ("affine:bits=4|ctx", rough((4, 36, 36))),
+    "ctx-4-dense-8": ("affine|ctx", rough((3, 36, 36))),
+    "ctx-4-zeros": ("affine:bits=4|ctx", np.maximum(rough((4, 36, 36)), 0)),
+    "ctx-4-small": ("affine:bits=6|ctx", rough((6, 14, 14))),
+    "ctx-4-wide": ("none|ctx", np.rint(rough((3, 3, 700)) * 9).astype(np.int16)),
 }
 
 SUMMED = np.random.default_rng(20_003).standard_normal((3, 20, 20), np.float32) + np.float32(5)

@@ -4,8 +4,8 @@
 #include <nanobind/ndarray.h>
 
 #include <cstring>
-#include <optional>
 
+#include "ctx_collector.h"
 #include "ctx_run.h"
 
 namespace nb = nanobind;
@@ -14,8 +14,7 @@ namespace featcodec {
 namespace ctx {
 namespace {
 
-constexpr u64 kState = u64{1} << 31;
-constexpr int kOldest = 2, kMode = 3;  // modes of the stream; encoders write the newest
+constexpr int kOldest = 2, kMode = 4;  // modes of the model; encoders write the newest
 
 struct BitWriter {
     std::vector<u8> bytes;
@@ -85,46 +84,25 @@ bool read_choices(const Shape &s, BitReader &in, Choices &choices) {
     return in.good;
 }
 
-struct Record {
-    Slot slot;
-    u16 value;
-};
-
-// What an encoder has to code, in order. Flags are many, so they take four bytes only.
-struct Collector {
-    static constexpr u32 symbol_next = 0;
-    std::vector<u32> items;  // twice a flag's probability, which is not 0, plus its value; or `symbol_next`
-    std::vector<Record> records;
-    [[nodiscard]] bool good() const { return true; }
-    bool flag(i32 p, bool value) {
-        items.push_back(static_cast<u32>(p) << 1 | (value ? 1u : 0u));
-        return value;
-    }
-    i32 symbol(const Slot &slot, u16 value) {
-        items.push_back(symbol_next);
-        records.push_back({slot, value});
-        return value;
-    }
-};
-
 // For every group the shape, then the scale offset, that code a sample of its symbols in the fewest bits.
-void choose_shapes(const Shape &s, const std::vector<Record> &records, Choices &choices) {
+void choose_shapes(const Shape &s, std::span<const Record> records, Choices &choices) {
     constexpr std::size_t most = 256;
     std::array<std::size_t, 32> total{}, seen{};
     for (const Record &one : records)
-        ++total[one.slot.group];
+        ++total[one.symbol.group];
     std::array<std::vector<const Record *>, 32> samples;
     for (const Record &one : records)
-        if (seen[one.slot.group]++ % (total[one.slot.group] / most + 1) == 0)
-            samples[one.slot.group].push_back(&one);
+        if (seen[one.symbol.group]++ % (total[one.symbol.group] / most + 1) == 0)
+            samples[one.symbol.group].push_back(&one);
     choices.shapes.fill(255);
     for (std::size_t g = 0; g < 32; ++g) {
         if (total[g] == 0) continue;
         const auto bits = [&](u8 choice) {
             i64 sum = 0;
             for (const Record *one : samples[g]) {
-                const Distribution d(one->slot, choice, s.levels, s.shift());
-                sum -= log2_q8(static_cast<u32>(d.below(one->value + 1) - d.below(one->value)));
+                const Distribution d(one->slot(), choice, s.levels, s.shift());
+                const i32 value = one->symbol.value;
+                sum -= log2_q8(static_cast<u32>(d.below(value + 1) - d.below(value)));
             }
             return sum;
         };
@@ -151,41 +129,18 @@ std::vector<u8> encode_all(const Shape &s, const u16 *values) {
     choices.zeros = 8 * zeros >= count;
     choose_references(s, values, choices);
     std::vector<u16> copy(values, values + count);
-    Collector collected;
-    collected.items.reserve(3 * count);
-    collected.records.reserve(count);
+    Collector collected(count);
     const Rules rules(s, kMode);
-    Pass<Collector>(s, choices, rules, copy.data(), collected).run();
-    choose_shapes(s, collected.records, choices);
+    Pass<Collector, Mixer>(s, choices, rules, copy.data(), collected).run();
+    choose_shapes(s, collected.symbols(), choices);
+    for (Record &one : collected.symbols()) {
+        const Distribution d(one.slot(), choices.shapes[one.symbol.group], s.levels, s.shift());
+        const i32 start = d.below(one.symbol.value), stop = d.below(one.symbol.value + 1);
+        one.interval = {static_cast<u32>(start), static_cast<u32>(stop - start)};
+    }
     BitWriter out;
     write_choices(s, choices, out);
-    std::vector<u32> words;
-    u64 state = kState;
-    const auto put = [&](u32 start, u32 size) {
-        if (state >= u64{size} << (63 - kProbBits)) {
-            words.push_back(static_cast<u32>(state));
-            state >>= 32;
-        }
-        state = ((state / size) << kProbBits) + state % size + start;
-    };
-    auto one = collected.records.rbegin();
-    for (auto item = collected.items.rbegin(); item != collected.items.rend(); ++item) {
-        if (*item != Collector::symbol_next) {
-            const u32 p = *item >> 1 << 4;
-            const bool value = *item & 1u;
-            put(value ? 0 : p, value ? p : static_cast<u32>(kTotal) - p);
-            continue;
-        }
-        const Distribution d(one->slot, choices.shapes[one->slot.group], s.levels, s.shift());
-        const i32 start = d.below(one->value);
-        put(static_cast<u32>(start), static_cast<u32>(d.below(one->value + 1) - start));
-        ++one;
-    }
-    const auto append = [&](u64 word, int bytes) {
-        for (int i = 0; i < bytes; ++i) out.bytes.push_back(static_cast<u8>(word >> (8 * i)));
-    };
-    append(state, 8);
-    for (auto word = words.rbegin(); word != words.rend(); ++word) append(*word, 4);
+    collected.code(out.bytes);
     return out.bytes;
 }
 
@@ -234,8 +189,9 @@ bool decode_all(const Shape &s, const u8 *data, std::size_t size, u16 *values, i
     for (int i = 7; i >= 0; --i) decoder.state = decoder.state << 8 | data[head + static_cast<std::size_t>(i)];
     if (decoder.state < kState || decoder.state >> 63) return false;
     const Rules rules(s, mode);
-    if (!Pass<Decoder>(s, choices, rules, values, decoder).run()) return false;
-    return decoder.state == kState && decoder.at == decoder.end;
+    const bool whole = mode < kMode ? Pass<Decoder, WideMixer>(s, choices, rules, values, decoder).run()
+                                    : Pass<Decoder, Mixer>(s, choices, rules, values, decoder).run();
+    return whole && decoder.state == kState && decoder.at == decoder.end;
 }
 
 using Values = nb::ndarray<const u16, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
@@ -266,7 +222,7 @@ nb::bytes encode(Values values, int levels) {
 
 bool decode(Bytes data, int levels, ValuesOut values, int mode) {
     const Shape s = shape_of(values, levels);
-    if (mode < kOldest || mode > kMode) throw nb::value_error("the modes of the model are 2 and 3");
+    if (mode < kOldest || mode > kMode) throw nb::value_error("the modes of the model are 2 to 4");
     nb::gil_scoped_release unlocked;
     return decode_all(s, data.data(), data.size(), values.data(), mode);
 }

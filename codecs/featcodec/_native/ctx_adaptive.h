@@ -21,7 +21,7 @@ struct Bit {
         p = static_cast<u16>(p + ((away * kTables.rate[n]) >> 16));
         n = static_cast<u16>(n + (n < 90));
     }
-    [[nodiscard]] i32 stretched() const { return kTables.stretch[static_cast<std::size_t>(p >> 4)]; }
+    [[nodiscard]] std::int16_t stretched() const { return kTables.stretch[static_cast<std::size_t>(p >> 4)]; }
 };
 
 struct Mean {
@@ -43,29 +43,5 @@ struct Bias {
 };
 
 inline i32 squashed(i32 i) { return kTables.squash[static_cast<std::size_t>(std::clamp(i, -4096, 4096) + 4096)]; }
-
-// Logistic mixing of three probabilities, with learned weights (Q16).
-class Mixer {
-  public:
-    using Inputs = std::array<i32, 3>;  // stretched
-    [[nodiscard]] i32 mix(const Inputs &in) const {
-        return squashed((weight_[0] * in[0] + weight_[1] * in[1] + weight_[2] * in[2]) >> 16);
-    }
-    void update(const Inputs &in, i32 p, bool one) {
-        const i32 error = (one ? 65535 : 0) - p;
-        for (std::size_t i = 0; i < 3; ++i)
-            weight_[i] = std::clamp(weight_[i] + ((in[i] * error + 32768) >> 16), -kMost, kMost);
-    }
-
-  private:
-    static constexpr i32 kMost = 131072;  // so that a mixture fits 32 bits
-    Inputs weight_{27307, 27307, 27307};
-};
-
-// A flag that three contexts tell the probability of.
-inline i32 mixed(const Mixer &mixer, const std::array<Bit *, 3> &bits, Mixer::Inputs &in) {
-    for (std::size_t i = 0; i < 3; ++i) in[i] = bits[i]->stretched();
-    return mixer.mix(in);
-}
 
 }  // namespace featcodec::ctx

@@ -8,10 +8,10 @@
 namespace featcodec::ctx {
 
 struct Slot {
-    i32 mean;             // 1/16 tap units
-    u16 low, last;        // the values that it can have
-    u8 scale = 0;         // eighths of an octave
-    u8 group = 0;         // of `Choices::shapes`
+    i32 mean;        // 1/16 tap units
+    u16 low, last;   // the values that it can have
+    u8 scale;        // eighths of an octave
+    u8 group;        // of `Choices::shapes`
 };
 
 // Cumulative frequencies of one symbol's distribution.

@@ -3,14 +3,17 @@
 
 #include <cstdlib>
 
+#include "ctx_mixer.h"
 #include "ctx_model.h"
 
 namespace featcodec::ctx {
 
+template <class Mixer>
 class Flags {
   public:
     Flags(const Shape &s, const Rules &rules)
-        : s_(s), mixed_(rules.mixed), step_(s.shift()), near_row_(s.width), third_row_(s.width) {
+        : s_(s), mixed_(rules.mixed), step_(s.shift()), near_row_(s.width), third_row_(s.width),
+          north_(s.width + 2), other_(s.width + 1) {
         if (rules.large && step_ >= 0) step_scale_ = eighth_octave(256u << step_);
     }
 
@@ -24,33 +27,42 @@ class Flags {
     // Zero contexts of a row, as far as they need no left neighbour.
     void row(const u16 *values, const std::vector<std::size_t> &refs, std::size_t channel, std::size_t y) {
         const std::size_t width = s_.width;
-        const u16 *north = y ? values + channel * s_.area() + (y - 1) * width : nullptr;
-        const u16 *first = refs.empty() ? nullptr : values + refs[0] * s_.area() + y * width;
-        const u16 *second = refs.size() < 2 ? nullptr : values + refs[1] * s_.area() + y * width;
-        if (north) {
-            const u16 *far = y > 1 ? north - width : north;
-            for (std::size_t x = 0; x < width; ++x) {
-                const int n = north[x] == 0, nw = x && north[x - 1] == 0, ne = x + 1 < width && north[x + 1] == 0;
-                near_row_[x] = static_cast<u8>(2 * n + 4 * (nw + ne));
-                third_row_[x] = static_cast<u8>(2 * n + 4 * ne + 16 * (far[x] == 0));
-            }
-        } else {
+        // Whether each pixel is 0; those beyond the map count as not 0.
+        const auto zeros = [width](const u16 *from, u8 *to) {
+            for (std::size_t x = 0; x < width; ++x) to[x] = from[x] == 0;
+        };
+        u8 *near = near_row_.data(), *third = third_row_.data(), *n = north_.data() + 1, *other = other_.data();
+        if (y == 0) {
             std::fill(near_row_.begin(), near_row_.end(), u8{0});
             std::fill(third_row_.begin(), third_row_.end(), u8{0});
+        } else {
+            const u16 *north = values + channel * s_.area() + (y - 1) * width;
+            zeros(north, n);
+            zeros(y > 1 ? north - width : north, other);
+            const u8 *west = n - 1, *east = n + 1;
+            for (std::size_t x = 0; x < width; ++x) {
+                near[x] = static_cast<u8>(2 * n[x] + 4 * (west[x] + east[x]));
+                third[x] = static_cast<u8>(2 * n[x] + 4 * east[x] + 16 * other[x]);
+            }
         }
-        if (second)
-            for (std::size_t x = 0; x < width; ++x)
-                near_row_[x] = static_cast<u8>(near_row_[x] + 12 * (3 + 2 * (first[x] == 0) + (second[x] == 0)));
-        else if (first)
-            for (std::size_t x = 0; x < width; ++x)
-                near_row_[x] = static_cast<u8>(near_row_[x] + 12 * (1 + (first[x] == 0)));
-        if (!mixed_) return;
-        const u16 *down = first && y + 1 < s_.height ? first + width : first;
-        for (std::size_t x = 0; x < width; ++x) {
-            int of = 7;
-            if (first) of = (first[x] == 0) + 2 * (first[x + 1 < width ? x + 1 : x] == 0) + 4 * (down[x] == 0);
-            third_row_[x] = static_cast<u8>(third_row_[x] + 32 * of);
+        if (refs.empty()) {
+            for (std::size_t x = 0; x < width; ++x) third[x] = static_cast<u8>(third[x] + 32 * 7);
+            return;
         }
+        const u16 *first = values + refs[0] * s_.area() + y * width;
+        zeros(first, other);
+        other[width] = other[width - 1];
+        const u16 *down = y + 1 < s_.height ? first + width : first;
+        const u8 *east = other + 1;
+        for (std::size_t x = 0; x < width; ++x)
+            third[x] = static_cast<u8>(third[x] + 32 * (other[x] + 2 * east[x] + 4 * (down[x] == 0)));
+        if (refs.size() == 1) {
+            for (std::size_t x = 0; x < width; ++x) near[x] = static_cast<u8>(near[x] + 12 * (1 + other[x]));
+            return;
+        }
+        const u16 *second = values + refs[1] * s_.area() + y * width;
+        for (std::size_t x = 0; x < width; ++x)
+            near[x] = static_cast<u8>(near[x] + 12 * (3 + 2 * other[x] + (second[x] == 0)));
     }
 
     // Codes whether the symbol at `x` is 0.
@@ -106,8 +118,8 @@ class Flags {
   private:
     template <class Sink>
     static bool code(Sink &sink, Mixer &mixer, const std::array<Bit *, 3> &bits, bool value) {
-        Mixer::Inputs in;
-        const i32 p = mixed(mixer, bits, in);
+        const auto in = Mixer::inputs(bits);
+        const i32 p = mixer.mix(in);
         const bool one = sink.flag(p, value);
         mixer.update(in, p, one);
         for (Bit *bit : bits) bit->update(one);
@@ -117,7 +129,7 @@ class Flags {
     const Shape &s_;
     bool mixed_;
     int step_, step_scale_ = -1000;  // a step between values is 2^step_ taps; its scale index
-    std::vector<u8> near_row_, third_row_;
+    std::vector<u8> near_row_, third_row_, north_, other_;
     std::array<Bit, 84> near_;
     std::array<Bit, 256> far_, third_;
     Mixer zero_mixer_;

@@ -21,14 +21,7 @@ std::vector<i64> products(const Shape &s, const u16 *values) {
     for (std::size_t c = 0; c < s.channels; ++c)
         for (std::size_t d = 0; d <= std::min<std::size_t>(c, kWindow); ++d) {
             const std::int16_t *one = high.data() + c * area, *two = one - d * area;
-            i64 sum = 0;
-            for (std::size_t first = 0; first < area; first += kBlock) {
-                i32 part = 0;
-                for (std::size_t i = first; i < std::min<std::size_t>(area, first + kBlock); ++i)
-                    part += i32{one[i]} * i32{two[i]};
-                sum += part;
-            }
-            sums[c * window + d] = sum;
+            sums[c * window + d] = dot(one, two, area);
         }
     return sums;
 }

@@ -12,7 +12,7 @@ using Row = std::vector<std::int16_t>;
 
 // `Sink` has `bool flag(i32 p, bool value)`, `i32 symbol(const Slot &, u16 value)` and `bool good()`;
 // an encoder's returns the value that it is given.
-template <class Sink>
+template <class Sink, class Mixer>
 class Pass {
   public:
     Pass(const Shape &s, const Choices &choices, const Rules &rules, u16 *values, Sink &sink)
@@ -26,8 +26,10 @@ class Pass {
         }
         mean_.assign(window_, 0);
         spread_.assign(window_, 1);
-        for (auto &row : taps_) row.resize(s.width);
-        target_.resize(s.width);
+        // Sums of products take sixteen pixels at a time; what lies beyond the row stays 0.
+        const std::size_t padded = (s.width + 15) / 16 * 16;
+        for (auto &row : taps_) row.resize(padded);
+        target_.resize(padded);
         base_.resize(s.width);
         context_.resize(s.width);
         above_.resize(s.width + 2);
@@ -96,7 +98,7 @@ class Pass {
         if (!sink_.good()) return false;
         remember(y, first, last);
         solver_.add(from, target_.data() + first, last - first);
-        solver_.solve();
+        solver_.refresh();
         return true;
     }
 
@@ -137,14 +139,19 @@ class Pass {
 
     // A reference's errors tell how hard this place is.
     void reference_errors(std::size_t ref, i32 typical, std::size_t y, std::size_t first, std::size_t last) {
-        const i64 ratio = (i64{typical} << 8) / spread_[ref % window_];
-        const u8 *e = error_.data() + ring(ref) + y * s_.width;
-        const auto size = [e](std::size_t x) { return kTables.middle[e[x]]; };
+        const u32 ratio = (static_cast<u32>(typical) << 8) / static_cast<u32>(spread_[ref % window_]);
+        const u16 *size = error_.data() + ring(ref) + y * s_.width;
         const int by = refs_.size() == 1 ? 9 : 10;
-        for (std::size_t x = first; x < last; ++x) {
-            const i32 local = 2 * size(x) + size(x ? x - 1 : 0) + size(x + 1 < s_.width ? x + 1 : x);
-            context_[x] += static_cast<i32>(std::min<i64>((local * ratio) >> by, 8192));
-        }
+        i32 *context = context_.data();
+        // Errors are at most 1920 here and `typical` is below 2048, so that the product fits 32 bits.
+        const auto add = [=](std::size_t x, std::size_t left, std::size_t right) {
+            const u32 local = 2u * size[x] + size[left] + size[right];
+            context[x] += static_cast<i32>(std::min((local * ratio) >> by, 8192u));
+        };
+        const std::size_t from = std::max<std::size_t>(first, 1), to = std::min(last, s_.width - 1);
+        if (first == 0) add(0, 0, s_.width > 1 ? 1 : 0);
+        for (std::size_t x = from; x < to; ++x) add(x, x - 1, x + 1);
+        if (last == s_.width && last > 1) add(last - 1, last - 2, last - 1);
     }
 
     // All that needs the pixel to the left: one symbol after another.
@@ -161,7 +168,7 @@ class Pass {
             const i32 west = x ? tap(row[x - 1]) - centre : norths[x];
             wests[x] = static_cast<std::int16_t>(west);
             const i32 predicted = centre * 16 + ((base_[x] + west_weight * west + 256) >> 9);
-            Slot slot{std::clamp(predicted, -16 * top, 32 * top), 0, last_value};
+            Slot slot{std::clamp(predicted, -16 * top, 32 * top), 0, last_value, 0, 0};
             const u32 q = static_cast<u32>(context_[x] + 2 * error + (mixed ? before : 0));
             const auto bucket = static_cast<std::size_t>(std::min(63, quarter_octave(q)));
             Bias *bias = nullptr;
@@ -202,7 +209,7 @@ class Pass {
         for (std::size_t x = first; x < last; ++x) errors += here_[x + 1];
         if (!error_.empty())
             for (std::size_t x = first; x < last; ++x)
-                error_[at + x] = kTables.quarter[static_cast<std::size_t>(here_[x + 1])];
+                error_[at + x] = kTables.middle[static_cast<std::size_t>(here_[x + 1])];
         if (!innovation_.empty())
             std::copy(target_.data() + first, target_.data() + last, innovation_.data() + at + first);
         for (std::size_t x = first; x < last; ++x) {
@@ -220,12 +227,12 @@ class Pass {
     u16 *values_;
     Sink &sink_;
     Solver solver_;
-    Flags flags_;
+    Flags<Mixer> flags_;
     std::size_t window_;
     int shift_;
     std::array<std::array<Mean, 64>, 2> scales_;
     std::array<Bias, 256> biases_;
-    std::vector<u8> error_;             // quarter octaves of |e|, the last `window_` channels
+    std::vector<u16> error_;            // |e|, to a quarter octave, the last `window_` channels
     Row innovation_;                    // e, likewise
     std::vector<i32> mean_, spread_;    // of each of those channels
     std::array<Row, kMaxTaps> taps_;

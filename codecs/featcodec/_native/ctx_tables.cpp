@@ -64,9 +64,11 @@ Tables make() {
         t.squash[4096 - i] = static_cast<u16>(low);
         t.squash[4096 + i] = static_cast<u16>(65536 - low);
     }
-    for (u32 v = 0; v < 2048; ++v) t.quarter[v] = static_cast<u8>(quarter_octave(v));
+    for (u32 v = 0; v < 2048; ++v) {
+        const auto b = static_cast<u32>(quarter_octave(v));
+        t.middle[v] = static_cast<u16>(b < 4 ? b : ((9u + 2 * (b & 3u)) << (b / 4 - 1)) >> 1);
+    }
     for (u32 b = 0; b < 64; ++b) {
-        t.middle[b] = static_cast<i32>(b < 4 ? b : ((9u + 2 * (b & 3u)) << (b / 4 - 1)) >> 1);
         const u32 low = b < 4 ? b : ((4u + (b & 3u)) << (b / 4 - 1));
         t.first[b] = static_cast<i32>(std::min(low * 256 / 10 + 16, 1u << 19));
     }

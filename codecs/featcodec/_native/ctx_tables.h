@@ -29,8 +29,7 @@ struct Tables {
     std::array<i32, 256> rate;                                 // 65536 / (n + 1.5)
     std::array<std::int16_t, 4096> stretch;                    // 256 log2(p / (1 - p)), p in 1/4096
     std::array<u16, 8193> squash;                              // its inverse, 16 bits, from -4096 to 4096
-    std::array<u8, 2048> quarter;                              // quarter octaves of absolute errors
-    std::array<i32, 64> middle;                                // the middle of a quarter octave
+    std::array<u16, 2048> middle;                              // of absolute errors: the middle of the quarter octave
     std::array<i32, 64> first;                                 // a quarter octave's first mean absolute error
 };
 

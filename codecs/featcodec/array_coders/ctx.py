@@ -15,7 +15,7 @@ from featcodec.dtypes import ALL, FLOATS
 from featcodec.errors import PayloadError
 
 _RAW, _CONSTANT = 0, 1
-_MODELS = 2, 3  # encoders write 3; 2 is an older model
+_MODELS = 2, 3, 4  # encoders write 4; the others are older models
 _MOST = 1 << 16  # levels, and columns of a map: they bound what a decoder allocates
 
 

@@ -1,4 +1,4 @@
-"""What `ctx` adapts from symbol to symbol; the reference of _native/ctx_adaptive.h."""
+"""What `ctx` adapts from symbol to symbol; the reference of _native/ctx_adaptive.h and ctx_mixer.h."""
 
 from __future__ import annotations
 
@@ -34,20 +34,32 @@ def squashed(i: int) -> int:
 
 
 class Mixer:
-    """Logistic mixing of three probabilities, with learned weights (Q16)."""
+    """Logistic mixing of three probabilities, with learned weights (Q14, 16 bits)."""
 
-    _MOST = 131072  # so that a mixture fits 32 bits in the kernel
+    _ONE, _FIRST = 14, 6827  # bits of the weight 1; what a weight begins as
 
     def __init__(self) -> None:
-        self._weight = [27307] * 3
+        self._weight = [self._FIRST] * 3
 
     def mix(self, inputs: list[int]) -> int:
         """The probability of a 1, from stretched ones."""
-        return squashed(sum(w * i for w, i in zip(self._weight, inputs, strict=True)) >> 16)
+        return squashed(sum(w * i for w, i in zip(self._weight, inputs, strict=True)) >> self._ONE)
 
     def update(self, inputs: list[int], p: int, one: bool) -> None:
         """Learn from what came."""
         error = (65535 if one else 0) - p
         for i, value in enumerate(inputs):
-            moved = self._weight[i] + ((value * error + 32768) >> 16)
-            self._weight[i] = max(-self._MOST, min(self._MOST, moved))
+            self._weight[i] = self._moved(self._weight[i], value, error)
+
+    def _moved(self, weight: int, value: int, error: int) -> int:
+        return max(-32768, min(32767, weight + ((((value * (error >> 1)) >> 16) + 1) >> 1)))
+
+
+class WideMixer(Mixer):
+    """That of mode 3: Q16, 18 bits."""
+
+    _ONE, _FIRST = 16, 27307
+    _MOST = 131072  # so that a mixture fits 32 bits in the kernel
+
+    def _moved(self, weight: int, value: int, error: int) -> int:
+        return max(-self._MOST, min(self._MOST, weight + ((value * error + 32768) >> 16)))

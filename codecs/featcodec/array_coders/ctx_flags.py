@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from featcodec.array_coders.ctx_adaptive import Bit, Mixer, squashed
+from featcodec.array_coders.ctx_adaptive import Bit, Mixer, WideMixer, squashed
 from featcodec.array_coders.ctx_distribution import Slot
 from featcodec.array_coders.ctx_tables import eighth_octave, quarter_octave
 from featcodec.contract import Array
@@ -37,14 +37,15 @@ def _code(sink: Sink, mixer: Mixer, bits: list[Bit], value: bool) -> bool:
 class Flags:
     """Contexts of the flags, with what they have learned."""
 
-    def __init__(self, mixed: bool, large: bool, shift: int) -> None:
+    def __init__(self, mixed: bool, wide: bool, large: bool, shift: int) -> None:
+        mixer = WideMixer if wide else Mixer
         self._mixed, self._step = mixed, shift
         self._step_scale = eighth_octave(256 << shift) if large and shift >= 0 else -1000
-        self._near, self._far, self._third, self._zero_mixer = _bits(84), _bits(256), _bits(256), Mixer()
+        self._near, self._far, self._third, self._zero_mixer = _bits(84), _bits(256), _bits(256), mixer()
         self._place, self._around, self._level = _bits(288), _bits(225), _bits(288)
-        self._mixers = [Mixer() for _ in range(5)]
+        self._mixers = [mixer() for _ in range(5)]
         self._side_place, self._side_around, self._side_level = _bits(408), _bits(225), _bits(288)
-        self._side_mixer = Mixer()
+        self._side_mixer = mixer()
 
     def forget(self) -> None:
         """A new channel, of a large map."""

@@ -54,19 +54,20 @@ class Choices:
 
 @dataclass(frozen=True)
 class Rules:
-    """Where the model of mode 3 differs from that of mode 2."""
+    """Where the models of modes 3 and 4 differ from that of mode 2."""
 
     mixed: bool  # biases, three mixed zero contexts, the error of WW in the scale
     large: bool  # also flags for the likeliest value; channels do not share what they learn of biases and flags
     ridges: tuple[int, int]  # pixels that the prior weights are worth: spatial taps, references
     scale_limit: int
+    fast: bool  # narrow mixers; weights are solved only after a quarter more pixels
 
     @classmethod
     def of(cls, s: Shape, mode: int) -> Rules:
-        """The rules of mode 2 or 3."""
+        """The rules of mode 2, 3 or 4."""
         if mode == 2:
-            return cls(False, False, (10, 10), 200)
-        return cls(True, not s.small, (150, 25) if s.small else (10, 20), 100)
+            return cls(False, False, (10, 10), 200, False)
+        return cls(True, not s.small, (150, 25) if s.small else (10, 20), 100, mode > 3)
 
 
 def run(s: Shape, choices: Choices, values: Array, sink: Sink, mode: int) -> None:
@@ -79,8 +80,8 @@ def run(s: Shape, choices: Choices, values: Array, sink: Sink, mode: int) -> Non
 class _Pass:
     def __init__(self, s: Shape, choices: Choices, values: Array, sink: Sink, rules: Rules) -> None:
         self._s, self._choices, self._values, self._sink, self._rules = s, choices, values, sink, rules
-        self._solver = Solver(*rules.ridges)
-        self._flags = Flags(rules.mixed, rules.large, s.shift)
+        self._solver = Solver(*rules.ridges, rules.fast)
+        self._flags = Flags(rules.mixed, not rules.fast, rules.large, s.shift)
         self._scales = [[Mean(first, 6, rules.scale_limit) for first in FIRST] for _ in range(2)]
         self._error = np.zeros(values.shape, np.int64)
         self._innovation = np.zeros(values.shape, np.int64)
@@ -134,7 +135,7 @@ class _Pass:
         self._errors += sum(self._here[part])
         self._seen += last - first
         self._solver.add(self._taps[:, part], taps - self._centre)
-        self._solver.solve()
+        self._solver.refresh()
 
     def _prepare(self, y: int) -> Array:
         """Fill all taps but W; the scale context of a row."""

@@ -11,7 +11,7 @@ from featcodec.array_coders.ctx_tables import PROB_BITS, TOTAL, log2_q8
 from featcodec.contract import Array
 from featcodec.errors import PayloadError
 
-MODE = 3  # what encoders write
+MODE = 4  # what encoders write
 _STATE = 1 << 31
 _UNUSED = 255
 _SAMPLES = 256
@@ -185,7 +185,7 @@ class _Decoder:
 
 
 def decode(data: bytes, levels: int, values: Array, mode: int) -> None:
-    """Fill uint16 `values` (channels, rows, columns) from a stream of mode 2 or 3. Raises PayloadError."""
+    """Fill uint16 `values` (channels, rows, columns) from a stream of mode 2, 3 or 4. Raises PayloadError."""
     s = _shape(values, levels)
     source = _BitReader(data)
     choices = _read_choices(s, source)

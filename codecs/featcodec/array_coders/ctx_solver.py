@@ -20,7 +20,8 @@ def _bounded(v: int, bits: int) -> int:
 class Solver:
     """Weights of one channel after another, each pulled toward those of the channels before it."""
 
-    def __init__(self, ridge: int, reference_ridge: int) -> None:
+    def __init__(self, ridge: int, reference_ridge: int, seldom: bool) -> None:
+        self._seldom = seldom
         self._ridges = [ridge] * 4 + [reference_ridge] * (MAX_TAPS - 4)  # pixels that the prior is worth
         self.weight: list[int] = []
         self._prior = [4096, 4096, -2048, 1024] + [0] * (MAX_TAPS - 4)
@@ -29,7 +30,7 @@ class Solver:
         """Begin a channel with so many taps."""
         self._a = np.zeros((taps, taps), np.int64)
         self._b = np.zeros(taps, np.int64)
-        self._count = 0
+        self._count = self._solved = 0  # pixels added, and of those the ones in the weights
         self.weight = self._prior[:taps]
 
     def add(self, taps: Array, target: Array) -> None:
@@ -38,8 +39,14 @@ class Solver:
         self._b += taps @ target
         self._count += target.size
 
-    def solve(self) -> None:
-        """Compute the weights, Q13, by LDL^T."""
+    def refresh(self) -> None:
+        """Compute the weights if enough was added since the last time."""
+        if not self._seldom or self._count >= self._solved + self._solved // 4:
+            self._solve()
+
+    def _solve(self) -> None:
+        """Weights, Q13, by LDL^T."""
+        self._solved = self._count
         n = len(self.weight)
         a: list[list[int]] = self._a.tolist()
         b: list[int] = self._b.tolist()
@@ -72,5 +79,7 @@ class Solver:
 
     def finish(self) -> None:
         """End a channel: its weights move the prior."""
+        if self._solved < self._count:
+            self._solve()
         for i, weight in enumerate(self.weight):
             self._prior[i] += (weight - self._prior[i] + 4) >> 3
