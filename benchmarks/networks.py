@@ -48,6 +48,8 @@ DETECTOR_CUTS = {"add14": "p2o.pd_op.add.14.0", "relu18": "p2o.pd_op.relu.18.0"}
 FACE_CUTS = {"block6": "block6", "block7": "block7"}
 SIDE = 160
 PHOTOS, SHORT_PHOTOS = 100, 20
+FOLDS: dict[Method, int] = {"fisher": 5, "probing": 2}
+"""Probing takes as long for every profile, however many photos."""
 DISTORTIONS = (0.03, 0.01)
 """For an embedding a cosine of 0.97 and 0.99."""
 SPECS = {
@@ -72,13 +74,6 @@ def measure(short: bool, data: Path | None = None, faces: Path | None = None) ->
     """Both networks, each where its files and photos are there; a row says what is missing."""
     cases, missing = [], []
     count = SHORT_PHOTOS if short else PHOTOS
-    if found := _detector():
-        photos = [one.path for one in find_photos(data, None)]
-        cases.append(
-            Case("detector", _bundle(found, DETECTOR_CUTS), DETECTOR_CUTS, _with_words(_some(photos, count)), "probing")
-        )
-    else:
-        missing.append({"network": "detector", "missing": "pip install --no-deps rapidocr==3.10.0"})
     if faces is None:
         missing.append({"network": "faces", "missing": "--faces FOLDER"})
     elif not importlib.util.find_spec(ZOO[FACES].weights.package):
@@ -86,6 +81,13 @@ def measure(short: bool, data: Path | None = None, faces: Path | None = None) ->
     else:
         photos = [one.path for one in find_photos(faces, None)]
         cases.append(Case("faces", _bundle(FACES, FACE_CUTS), FACE_CUTS, _some(photos, count), "fisher"))
+    if found := _detector():
+        photos = [one.path for one in find_photos(data, None)]
+        cases.append(
+            Case("detector", _bundle(found, DETECTOR_CUTS), DETECTOR_CUTS, _with_words(_some(photos, count)), "probing")
+        )
+    else:
+        missing.append({"network": "detector", "missing": "pip install --no-deps rapidocr==3.10.0"})
     figures: dict[str, float] = {}
     rows: list[Mapping[str, Any]] = [*missing]
     for case in cases:
@@ -108,7 +110,7 @@ def _cut(case: Case, name: str) -> tuple[dict[str, float], list[Mapping[str, Any
         def advance(what: str, done: int, total: int) -> None:
             progress.update(bar, description=f"{case.name} {name}: {what}", completed=done, total=total)
 
-        settings = Settings(method=case.method, steps=())
+        settings = Settings(method=case.method, folds=FOLDS[case.method], steps=())
         run = CutCalibration(case.bundle, cut.name, case.photos, settings, OUT / "calibration", advance)
         profiles = run.run().crossfit
         curves: dict[str, list[Step]] = {}
@@ -122,7 +124,7 @@ def _cut(case: Case, name: str) -> tuple[dict[str, float], list[Mapping[str, Any
     figures: dict[str, float] = {}
     rows: list[Mapping[str, Any]] = []
     head = {"network": case.name, "cut": cut.name, "shape": list(cut.shape), "values": cut.values}
-    head |= {"method": case.method, "photos": len(maps), "task": task.kind}
+    head |= {"method": case.method, "folds": FOLDS[case.method], "photos": len(maps), "task": task.kind}
     for family, steps in curves.items():
         row: dict[str, Any] = head | {"codec": family}
         for level in DISTORTIONS:

@@ -40,4 +40,4 @@ def test_without_networks_rows_say_what_they_need(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(networks, "_detector", lambda: None)
     found = networks.measure(True)
     assert not found.figures
-    assert [row["missing"] for row in found.rows] == ["pip install --no-deps rapidocr==3.10.0", "--faces FOLDER"]
+    assert [row["missing"] for row in found.rows] == ["--faces FOLDER", "pip install --no-deps rapidocr==3.10.0"]
