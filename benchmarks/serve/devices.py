@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ import grpc
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire.channels import client_options
+from splitnet.wire.credentials import NO_CREDENTIALS, Credentials
 
 NOT_SENT = "NOT_SENT"
 """The deadline passed before the stream took the request."""
@@ -55,12 +55,17 @@ _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 class Device:
     """One stream; requests may be in flight at the same time."""
 
-    def __init__(self, address: str, record: Record, metadata: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, address: str, record: Record, credentials: Credentials = NO_CREDENTIALS) -> None:
         # A pool of its own: without, gRPC lets all channels of a process share one connection.
         options: list[tuple[str, Any]] = [*client_options(), ("grpc.use_local_subchannel_pool", 1)]
-        self._channel = grpc.aio.insecure_channel(address, options=options)
+        tls = credentials.tls(address)
+        self._channel = (
+            grpc.aio.insecure_channel(address, options=options)
+            if tls is None
+            else grpc.aio.secure_channel(address, tls, options=options)
+        )
         self._record = record
-        self._call: Any = pb_grpc.InferenceServiceStub(self._channel).InferStream(metadata=tuple(metadata))
+        self._call: Any = pb_grpc.InferenceServiceStub(self._channel).InferStream(metadata=credentials.metadata())
         self._waiting: dict[int, tuple[float, asyncio.Future[None]]] = {}
         self._outbox: asyncio.Queue[tuple[float, pb.InferStreamRequest]] = asyncio.Queue()
         self._number = 0

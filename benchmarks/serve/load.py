@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.serve.devices import Device, Record
 from benchmarks.serve.requests import Requests
+from splitnet.wire.credentials import NO_CREDENTIALS, Credentials
 
 DRAIN_SECONDS = 10.0
 Arrivals = Literal["poisson", "constant"]
@@ -73,10 +74,14 @@ async def open_loop(
     timeout: float = 0.0,
     warm_up: float = 1.0,
     seed: int = 0,
+    credentials: Sequence[Credentials] = (NO_CREDENTIALS,),
 ) -> Run:
-    """`rate` requests a second over `devices` streams in turn; each is given up `timeout` seconds after it was due."""
+    """`rate` requests a second over `devices` streams in turn; each is given up `timeout` seconds after it was due.
+
+    Devices take the `credentials` in turn.
+    """
     record = Record()
-    streams = [Device(address, record) for _ in range(devices)]
+    streams = [Device(address, record, credentials[number % len(credentials)]) for number in range(devices)]
     started = time.perf_counter() + 0.05
     waiting: set[asyncio.Future[None]] = set()
     try:
