@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from splitnet.cli.credentials import Ca, Cert, Key, Tls, TokenFile, credentials
 from splitnet.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -29,13 +30,11 @@ def run(
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes that classification returns.")] = 5,
     in_flight: Annotated[int, typer.Option(min=1, max=256, help="Photos under way at once.")] = 4,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one run of the edge graph.")] = 1,
-    token_file: Annotated[
-        Path | None, typer.Option(help="File with a bearer token; or the token itself in SPLITNET_TOKEN.")
-    ] = None,
-    ca: Annotated[Path | None, typer.Option(help="PEM file of the server's authority; implies TLS.")] = None,
-    cert: Annotated[Path | None, typer.Option(help="PEM file of a client certificate, for mutual TLS.")] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS, with the authorities of the system.")] = False,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    tls: Tls = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Say where the time went.")] = False,
 ) -> None:
@@ -44,21 +43,18 @@ def run(
     Exit code 1: some photos had no answer (each is reported); see docs/cli.md for the others.
     """
     import asyncio
-    import os
 
     _share_one_heap()
     from splitnet.cli.reports import JsonReport, TableReport
     from splitnet.edge.client import AsyncEdge
     from splitnet.edge.sources import photos
-    from splitnet.wire.credentials import Credentials
 
-    token = "" if token_file is not None else os.environ.get("SPLITNET_TOKEN", "")
-    credentials = Credentials(token, token_file, ca, cert, key, tls)
+    shown = credentials(token_file, ca, cert, key, tls)
     paths = list(photos(source))
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip())
 
     async def main() -> int:
-        edge = AsyncEdge(bundle, server, cut=cut, codec=codec, threads=threads, credentials=credentials)
+        edge = AsyncEdge(bundle, server, cut=cut, codec=codec, threads=threads, credentials=shown)
         for task in wanted:
             edge.bundle.task(task)
         async with edge:

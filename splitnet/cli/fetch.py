@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from splitnet.cli.admin import split_model
+from splitnet.cli.credentials import Ca, Cert, Key, Tls, TokenFile, credentials
 
 
 def fetch(
@@ -17,6 +18,11 @@ def fetch(
     edge_only: Annotated[bool, typer.Option("--edge-only", help="Only what a device needs.")] = False,
     fingerprint: Annotated[str, typer.Option(help="Take no other bundle than this one (64 hexadecimal digits).")] = "",
     max_bytes: Annotated[int, typer.Option(min=1, help="Take no larger bundle.")] = 4 << 30,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    tls: Tls = False,
 ) -> None:
     """Fetch a bundle, verified; after a break, the same command goes on where it was."""
     import re
@@ -35,5 +41,6 @@ def fetch(
         fingerprint=fingerprint,
         edge_only=edge_only,
         limits=FetchLimits(max_bytes=max_bytes),
+        credentials=credentials(token_file, ca, cert, key, tls),
     )
     typer.echo(f"{bundle.manifest.name} {bundle.manifest.version} {bundle.fingerprint}")

@@ -27,7 +27,8 @@ from splitnet.errors import (
 )
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
-from splitnet.wire.channels import client_options, from_rpc_error, parse_address
+from splitnet.wire.channels import from_rpc_error, open_channel, parse_address
+from splitnet.wire.credentials import NO_CREDENTIALS, Credentials
 from splitnet.wire.exchange import Chunk, Wanted
 
 DEFAULT_MAX_BYTES = 4 << 30
@@ -59,18 +60,17 @@ def fetch_bundle(
     edge_only: bool = False,
     limits: FetchLimits | None = None,
     progress: Progress | None = None,
-    channel: grpc.Channel | None = None,
+    credentials: Credentials = NO_CREDENTIALS,
 ) -> Bundle:
     """Fetch a bundle to the directory `out`, all at once or not at all; after a break it goes on, now or later.
 
     Only what the manifest lists is written, and each file's SHA-256 is checked. The fingerprint is computed from the
-    manifest that came: give the one that is expected where the server is not trusted to choose. `channel` is one with
-    credentials; it is not closed.
+    manifest that came: give the one that is expected where the server is not trusted to choose.
 
     Raises
     ------
     UsageError
-        if the address is none, or something else than a bundle is at `out`.
+        if the address is none, the credentials cannot be used with it, or something else than a bundle is at `out`.
     FingerprintError
         if the server has another bundle.
     InternalError
@@ -82,19 +82,19 @@ def fetch_bundle(
     """
     address = parse_address(server, what="server")
     limits = limits or FetchLimits()
-    ours = channel or grpc.insecure_channel(address, options=client_options())
+    channel = open_channel(address, credentials)
     half: Half = "edge" if edge_only else "whole"
     watchdog = Watchdog()
     try:
         with open_partial(out, half) as partial:
             wanted = Wanted(name, version, fingerprint, edge_only)
-            fetch = _Fetch(address, pb_grpc.InferenceServiceStub(ours), partial, wanted, limits, watchdog, progress)
+            stub = pb_grpc.InferenceServiceStub(channel)
+            fetch = _Fetch(address, stub, credentials, partial, wanted, limits, watchdog, progress)
             fetch.run()
             return partial.finish()
     finally:
         watchdog.close()
-        if channel is None:
-            ours.close()
+        channel.close()
 
 
 class _Fetch:
@@ -102,6 +102,7 @@ class _Fetch:
         self,
         address: str,
         stub: Any,
+        credentials: Credentials,
         partial: Partial,
         wanted: Wanted,
         limits: FetchLimits,
@@ -109,6 +110,7 @@ class _Fetch:
         progress: Progress | None,
     ) -> None:
         self._address, self._stub, self._partial, self._wanted = address, stub, partial, wanted
+        self._credentials = credentials
         self._limits, self._watchdog, self._progress = limits, watchdog, progress
         self._until = time.monotonic() + limits.total
         self._received = 0
@@ -149,7 +151,9 @@ class _Fetch:
             file, here = missing
             wanted = Wanted(wanted.name, wanted.version, begun.fingerprint(), wanted.edge_only, file.path, here)
         remaining = max(0.0, self._until - time.monotonic())
-        call = self._stub.FetchBundle(messages.wanted_to_message(wanted), timeout=remaining)
+        call = self._stub.FetchBundle(
+            messages.wanted_to_message(wanted), timeout=remaining, metadata=self._credentials.metadata()
+        )
         try:
             self._manifest(call)
             self._files(call)

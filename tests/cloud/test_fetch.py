@@ -59,7 +59,7 @@ class Answers:
     def __call__(self, channel: object) -> Answers:
         return self
 
-    def FetchBundle(self, request: pb.FetchBundleRequest, timeout: float) -> Any:  # noqa: N802 - gRPC's name
+    def FetchBundle(self, request: pb.FetchBundleRequest, timeout: float, metadata: object) -> Any:  # noqa: N802 - gRPC's name
         wanted = wanted_from_message(request)
         self.asked.append(wanted)
         return _Call(self._send(wanted))

@@ -29,6 +29,7 @@ from splitnet.cloud.inference import Outcome
 from splitnet.cloud.model import CloudModel
 from splitnet.cloud.server import Server
 from splitnet.cloud.tls import ServerCertificate
+from splitnet.edge.fetch import fetch_bundle
 from splitnet.edge.grpc_aio_transport import AsyncGrpcTransport
 from splitnet.edge.grpc_transport import GrpcTransport
 from splitnet.errors import (
@@ -298,6 +299,20 @@ class OtherConnection(AsyncGrpcTransport):
 
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
+
+
+async def test_a_bundle_is_fetched_with_credentials(
+    model: CloudModel, lite0_bundle: Bundle, clients: Path, authority: Authority, tmp_path: Path
+) -> None:
+    async with _server(model, Authenticator(Clients(clients)), authority.server()) as server:
+
+        def fetch(token: str) -> str:
+            shown = Credentials(token, ca=authority.certificate)
+            return fetch_bundle(NAME, server.address, tmp_path / token, edge_only=True, credentials=shown).fingerprint
+
+        assert await asyncio.to_thread(fetch, "all") == lite0_bundle.fingerprint
+        with pytest.raises(PermissionDeniedError):
+            await asyncio.to_thread(fetch, "faces")
 
 
 async def test_the_python_api_and_the_command_line(
