@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from featcodec import FeatcodecError
+from splitnet.cloud.observe.text import shown
 from splitnet.errors import CancelledError, InternalError, ServiceError
 
 if TYPE_CHECKING:
@@ -84,6 +86,12 @@ def tell(observer: Observer, job: Job, answer: asyncio.Future[InferenceResponse]
         observer.failed(job, error)
     else:
         observer.failed(job, InternalError("the service failed; its log says why"))
+
+
+def message(error: ServiceError) -> str:
+    """What went wrong, fit for logs and pages: without the codec's own words, which may quote bytes of the frame."""
+    text = str(error)
+    return shown(text.partition(":")[0] if isinstance(error.__cause__, FeatcodecError) else text, 300)
 
 
 def reason(error: ServiceError) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from splitnet.cloud.observe.observer import Observer, reason
+from splitnet.cloud.observe.observer import Observer, message, reason
 from splitnet.cloud.observe.text import shown
 from splitnet.errors import CancelledError
 
@@ -76,7 +76,7 @@ class RefusalLog(Observer):
             fields |= {"model": shown(request.model), "cut": shown(request.cut), "frame_bytes": len(request.frame)}
             if request.request_id:
                 fields["request_id"] = request.request_id.hex()
-        log.warning(event, **fields, message=shown(str(error), 300))
+        log.warning(event, **fields, message=message(error))
 
     def _may(self) -> bool:
         with self._lock:

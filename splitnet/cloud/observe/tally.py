@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from splitnet.cloud.observe.clients import Clients
 from splitnet.cloud.observe.histogram import Histogram
-from splitnet.cloud.observe.observer import Observer, reason
+from splitnet.cloud.observe.observer import Observer, message, reason
 from splitnet.cloud.observe.text import shown
 from splitnet.cloud.observe.timeline import Timeline
 
@@ -148,8 +148,8 @@ class Tally(Observer):
         self.clients.add(caller.identity, size, True, now)
         last = self.failures[-1] if self.failures else None
         if last is not None and (last.code, last.reason, last.client) == (error.code, why, shown(caller.identity)):
-            last.times, last.seen, last.message = last.times + 1, now, shown(str(error), 300)
+            last.times, last.seen, last.message = last.times + 1, now, message(error)
             return
         model, cut = ("", "") if request is None else (shown(request.model), shown(request.cut))
-        failure = Failure(error.code, why, shown(str(error), 300), model, cut, shown(caller.identity), now)
+        failure = Failure(error.code, why, message(error), model, cut, shown(caller.identity), now)
         self.failures.append(failure)

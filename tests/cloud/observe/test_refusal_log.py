@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from structlog.testing import capture_logs
 
+import featcodec
 from splitnet.cloud.access.caller import Caller
 from splitnet.cloud.observe.refusals import LINES, RefusalLog
 from splitnet.errors import CancelledError, InvalidRequestError, OverloadedError
@@ -38,6 +39,15 @@ def test_a_line_says_who_and_what_but_not_the_payload() -> None:
         "message": "the line is full",
     }
     assert [line["event"] for line in lines] == ["request refused", "request failed"]
+
+
+def test_bytes_of_a_frame_are_not_quoted() -> None:
+    watched, _ = _made(Clock())
+    error = InvalidRequestError("malformed frame: it begins with 72 75 62 62")
+    error.__cause__ = featcodec.FeatcodecError("it begins with 72 75 62 62")
+    with capture_logs() as lines:
+        watched.failed(job(), error)
+    assert lines[0]["message"] == "malformed frame"
 
 
 def test_names_cannot_forge_lines() -> None:

@@ -1,0 +1,84 @@
+"""The status page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from splitnet.cloud.observe.http import PageServer
+from splitnet.cloud.observe.pages import pages
+from splitnet.cloud.observe.tally import Tally
+from splitnet.cloud.service import InferenceService
+from splitnet.errors import OverloadedError
+from tests.cloud.observe.jobs import CALLER, job, request, response
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+HOSTILE = "<img src=x onerror=document.title='owned'>"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PageServer]:
+    now = [1000.0]
+    tally = Tally(lambda: now[0])
+    for second in range(300):
+        now[0] = 1000.0 + second
+        for _ in range(1 + second // 50):
+            tally.answered(job(client=HOSTILE), response(total=0.004 + second / 50_000))
+            tally.sent(300)
+    tally.refused(OverloadedError(HOSTILE, reason="queue"), CALLER, request(model=HOSTILE))
+    with PageServer(pages(InferenceService(observer=tally), tally, lambda: True), "127.0.0.1:0") as running:
+        yield running
+
+
+def _browse(server: PageServer, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        str(CHROMIUM),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--enable-logging=stderr",
+        "--hide-scrollbars",
+        f"--user-data-dir={profile}",
+        "--virtual-time-budget=3000",
+        *options,
+        f"http://{server.address}/",
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+
+def test_the_page_draws_what_is_counted_and_runs_nothing_else(server: PageServer, tmp_path: Path) -> None:
+    done = _browse(server, tmp_path, "--dump-dom")
+    dom = done.stdout
+    assert "<title>splitnet service</title>" in dom
+    assert dom.count("<svg") == 3
+    assert dom.count('class="curve') == 7
+    assert ">ready</span>" in dom
+    assert "&lt;img src=x onerror" in dom
+    assert "<img" not in dom
+    # What a page may not do, and errors of its script, are on the browser's console.
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert console == []
+
+
+@pytest.mark.parametrize(("scheme", "options"), [("light", ()), ("dark", ("--force-dark-mode",))])
+def test_it_can_be_seen_in_both_colour_schemes(
+    server: PageServer, tmp_path: Path, scheme: str, options: tuple[str, ...]
+) -> None:
+    picture = tmp_path / "page.png"
+    _browse(server, tmp_path / "profile", *options, "--window-size=1280,1000", f"--screenshot={picture}")
+    with Image.open(picture) as opened:
+        pixels = np.asarray(opened.convert("L"))
+    assert pixels.shape == (1000, 1280)
+    # The page's own background in its corner, and a good deal drawn on it.
+    assert (pixels[2, 2] > 200) == (scheme == "light")
+    assert (pixels != pixels[2, 2]).mean() > 0.2
