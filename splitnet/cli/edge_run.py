@@ -50,6 +50,7 @@ def run(
     from splitnet.edge.sources import photos
 
     shown = credentials(token_file, ca, cert, key, tls)
+    _trace()
     paths = list(photos(source))
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip())
 
@@ -80,6 +81,18 @@ def run(
 
     if asyncio.run(main()):
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _trace() -> None:
+    """Send spans where OpenTelemetry's environment variables say, if they do."""
+    from splitnet.wire.tracing import tracer_provider
+
+    provider = tracer_provider("splitnet-edge")
+    if provider is not None:
+        from opentelemetry import trace
+
+        # Its spans are sent at the latest when the interpreter ends.
+        trace.set_tracer_provider(provider)
 
 
 def _share_one_heap() -> None:

@@ -71,6 +71,8 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
         self._unary += 1
         try:
+            if not request.traceparent:
+                request.traceparent = _traceparent(context)
             answer = self._start(request, self._caller(context), context.time_remaining())
             return messages.response_to_message(await answer)
         finally:
@@ -167,6 +169,10 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
     def _refused(self, error: ServiceError, caller: Caller) -> ServiceError:
         self._service.observer.refused(error, caller)
         return error
+
+
+def _traceparent(context: Context) -> str:
+    return next((str(value) for name, value in context.invocation_metadata() or () if name == "traceparent"), "")
 
 
 def _reply(number: int, answer: Answer) -> pb.InferStreamResponse:

@@ -14,6 +14,7 @@ from typing import Self
 from splitnet.bundle import Bundle
 from splitnet.bundle.load import Half
 from splitnet.edge.encoder import EdgeEncoder, Encoded, Photo, stage_names
+from splitnet.edge.spans import exchange_span
 from splitnet.edge.trace import Trace
 from splitnet.edge.transport import AsyncTransport, Transport
 from splitnet.errors import FingerprintError, InvalidRequestError, OverloadedError, UnknownError, UsageError
@@ -172,7 +173,8 @@ class Edge:
         encoded = self._client.encoder.encode(image)
         request = self._client.request(encoded.frame, tasks, top_k, outputs)
         sent = time.perf_counter()
-        response = self._transport.infer(request, timeout)
+        with exchange_span(request, self._transport.address) as request:
+            response = self._transport.infer(request, timeout)
         return _inference(encoded, response, started, sent)
 
     def close(self) -> None:
@@ -237,7 +239,8 @@ class AsyncEdge:
         started, encoded = await loop.run_in_executor(self._thread, self._encode, image)
         request = self._client.request(encoded.frame, tasks, top_k, outputs)
         sent = time.perf_counter()
-        response = await self._transport.infer(request, timeout)
+        with exchange_span(request, self._transport.address) as request:
+            response = await self._transport.infer(request, timeout)
         return _inference(encoded, response, started, sent)
 
     def _encode(self, image: Photo) -> tuple[float, Encoded]:

@@ -327,6 +327,7 @@ class InferRequest(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     version: _builtins.str
     """Empty: the version that has this fingerprint."""
@@ -345,6 +346,10 @@ class InferRequest(_message.Message):
     """
     priority: _builtins.int
     """0 (most requests) to 3; higher is served first, as far as the client's token allows."""
+    traceparent: _builtins.str
+    """The edge's span, as W3C Trace Context has it in the header of that name: the service's spans go below it. On a
+    stream there are no headers for one request; a unary call may also carry it as metadata.
+    """
     @_builtins.property
     def tasks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the tasks wanted. Empty: all of them."""
@@ -362,10 +367,11 @@ class InferRequest(_message.Message):
         outputs: _builtins.bool = ...,
         request_id: _builtins.bytes = ...,
         priority: _builtins.int = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "fingerprint", b"fingerprint", "frame", b"frame", "model", b"model", "outputs", b"outputs", "priority", b"priority", "request_id", b"request_id", "tasks", b"tasks", "top_k", b"top_k", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "fingerprint", b"fingerprint", "frame", b"frame", "model", b"model", "outputs", b"outputs", "priority", b"priority", "request_id", b"request_id", "tasks", b"tasks", "top_k", b"top_k", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,6 +18,7 @@ class InferenceRequest:
 
     With `outputs`, the answer also holds each head's output as it is (logits, for classification). `request_id` is 16
     random bytes that make it safe to send the request again, or empty; `priority` (0 to 3) is served highest first.
+    `traceparent` is the span that asks, as W3C Trace Context writes it, or empty.
     """
 
     model: str
@@ -30,6 +31,7 @@ class InferenceRequest:
     version: str = ""
     request_id: bytes = b""
     priority: int = 0
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

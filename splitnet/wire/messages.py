@@ -24,6 +24,8 @@ from splitnet.wire.exchange import (
 MAX_PRIORITY = 3
 """The highest priority of a request; 0 is that of most."""
 
+TRACEPARENT_LENGTH = 55
+
 
 def request_to_message(request: InferenceRequest) -> pb.InferRequest:
     return pb.InferRequest(
@@ -37,6 +39,7 @@ def request_to_message(request: InferenceRequest) -> pb.InferRequest:
         outputs=request.outputs,
         request_id=request.request_id,
         priority=request.priority,
+        traceparent=request.traceparent,
     )
 
 
@@ -63,6 +66,8 @@ def request_from_message(message: pb.InferRequest) -> InferenceRequest:
         version=message.version,
         request_id=message.request_id,
         priority=message.priority,
+        # Anything else is not one, and a trace is not worth a refusal.
+        traceparent=message.traceparent if len(message.traceparent) == TRACEPARENT_LENGTH else "",
     )
 
 

@@ -13,9 +13,13 @@ from splitnet.cloud.service import InferenceService
 from splitnet.errors import UsageError
 from splitnet.wire.channels import parse_address
 from splitnet.wire.credentials import is_loopback
+from splitnet.wire.tracing import tracer_provider
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
     from splitnet.cloud.observe.http import PageServer
+    from splitnet.cloud.observe.spans import Spans
 
 TOKEN_VARIABLE = "SPLITNET_METRICS_TOKEN"
 
@@ -39,14 +43,21 @@ class PageSettings:
 
 
 class Watch:
-    """The observer of a service, and its pages. Raises UsageError, as `PageSettings.check`."""
+    """The observer of a service, and its pages.
 
-    def __init__(self, settings: PageSettings | None = None) -> None:
+    `traces` is the URL of an OTLP collector; without it, OpenTelemetry's own environment variables count. Raises
+    UsageError, as `PageSettings.check` and `tracer_provider`.
+    """
+
+    def __init__(self, settings: PageSettings | None = None, *, traces: str = "") -> None:
         self.settings = settings or PageSettings()
         self.settings.check()
         self._log = RefusalLog()
         self._tally = Tally() if self.settings.listen else None
-        self.observer: Observer = Observers([self._log, *([] if self._tally is None else [self._tally])])
+        self._provider = tracer_provider("splitnet-serve", traces)
+        self._spans = None if self._provider is None else _spans(self._provider)
+        wanted = (self._log, self._tally, self._spans)
+        self.observer: Observer = Observers([one for one in wanted if one is not None])
         self._pages: PageServer | None = None
 
     def open(self, service: InferenceService, ready: Callable[[], bool]) -> str:
@@ -69,3 +80,13 @@ class Watch:
         if self._pages is not None:
             self._pages.close()
         self._log.flush()
+        if self._spans is not None and self._provider is not None:
+            self._spans.close()
+            self._provider.shutdown()
+
+
+def _spans(provider: TracerProvider) -> Spans:
+    # Only here: without traces, nothing of OpenTelemetry is imported.
+    from splitnet.cloud.observe.spans import Spans
+
+    return Spans(provider)
