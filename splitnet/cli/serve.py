@@ -11,8 +11,8 @@ from splitnet.errors import UsageError
 
 if TYPE_CHECKING:
     from splitnet.cloud.observe.watch import Watch
+    from splitnet.cloud.repository.repository import Repository
     from splitnet.cloud.server import Server
-    from splitnet.cloud.service import InferenceService
 
 
 def serve(
@@ -106,14 +106,17 @@ def serve(
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
+            managed: Repository | None = None
             if settings.repository is not None or settings.admin is not None:
-                await stack.enter_async_context(assemble.management(settings, service))
-            await _serve(assemble.build_server(settings, service), service, watch, settings.grace)
+                managed = await stack.enter_async_context(assemble.management(settings, service))
+            server = assemble.build_server(settings, service)
+            page = watch.open(service, lambda: server.ready, tuple if managed is None else managed.last_seen)
+            await _serve(server, page, watch, settings.grace)
 
     asyncio.run(run())
 
 
-async def _serve(server: Server, service: InferenceService, watch: Watch, grace: float) -> None:
+async def _serve(server: Server, page: str, watch: Watch, grace: float) -> None:
     import asyncio
     import os
     import signal
@@ -128,7 +131,6 @@ async def _serve(server: Server, service: InferenceService, watch: Watch, grace:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    page = watch.open(service, lambda: server.ready)
     try:
         await server.start()
         # One line on standard output for whoever started us, after which requests are answered.

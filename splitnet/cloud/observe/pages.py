@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +22,9 @@ from splitnet.cloud.observe.status import status
 from splitnet.cloud.observe.tally import Tally
 from splitnet.cloud.service import InferenceService
 
+if TYPE_CHECKING:
+    from splitnet.cloud.repository.state import Version
+
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -29,10 +33,13 @@ def pages(
     tally: Tally,
     ready: Callable[[], bool],
     *,
+    versions: Callable[[], Sequence[Version]] = tuple,
     token: str = "",
     hosts: tuple[str, ...] = (),
 ) -> ASGIApp:
-    """The application. `ready` is asked from another thread than the service's; `token` and `hosts` as in `Gate`."""
+    """The application. `ready` and `versions` (of the repository) are asked from a thread that is not the service's;
+    `token` and `hosts` as in `Gate`.
+    """
     metrics = Metrics(service, tally, ready)
 
     async def page(_: Request) -> Response:
@@ -48,7 +55,7 @@ def pages(
         return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
 
     async def status_json(_: Request) -> Response:
-        return JSONResponse(status(service, tally, ready()))
+        return JSONResponse(status(service, tally, ready(), versions()))
 
     routes = [
         Route("/", page),

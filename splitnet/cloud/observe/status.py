@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from splitnet._version import __version__
 from splitnet.cloud.observe.tally import Tally
@@ -13,21 +14,27 @@ from splitnet.cloud.observe.text import shown
 from splitnet.cloud.observe.timeline import SLOT_SECONDS
 from splitnet.cloud.service import InferenceService
 
+if TYPE_CHECKING:
+    from splitnet.cloud.repository.state import Version
+
 BUSIEST = 20
 """Clients shown."""
 RECENT_SECONDS = 10.0
 """What the page calls now."""
 
 
-def status(service: InferenceService, tally: Tally, ready: bool) -> dict[str, Any]:
-    """Everything the page shows, as JSON has it. Times in seconds, sizes in bytes, rates a second."""
+def status(service: InferenceService, tally: Tally, ready: bool, versions: Sequence[Version] = ()) -> dict[str, Any]:
+    """Everything the page shows, as JSON has it. Times in seconds, sizes in bytes, rates a second.
+
+    `versions` is what the repository knows, where there is one: also what is not served, and why.
+    """
     with tally.lock:
         now = tally.clock()
         codes = [series.codes for series in tally.series.values()]
         answered = sum(one.get("OK", 0) for one in codes)
         return {
             "service": _service(service, tally, ready, now),
-            "models": _models(service, tally),
+            "models": _models(service, tally, versions),
             "now": tally.timeline.recent(now, RECENT_SECONDS),
             "totals": {
                 "answered": answered,
@@ -79,8 +86,9 @@ def _service(service: InferenceService, tally: Tally, ready: bool, now: float) -
     }
 
 
-def _models(service: InferenceService, tally: Tally) -> list[dict[str, Any]]:
-    found = []
+def _models(service: InferenceService, tally: Tally, versions: Sequence[Version]) -> list[dict[str, Any]]:
+    errors = {(one.name, one.version): shown(one.error, 300) for one in versions}
+    found: list[dict[str, Any]] = []
     for model in service.served.all():
         manifest = model.bundle.manifest
         codes = [series.codes for key, series in tally.series.items() if key[:2] == (manifest.name, manifest.version)]
@@ -91,13 +99,29 @@ def _models(service: InferenceService, tally: Tally) -> list[dict[str, Any]]:
                 "fingerprint": model.bundle.fingerprint,
                 "default": service.served.default(manifest.name) == manifest.version,
                 "state": "serving",
+                "error": errors.pop((manifest.name, manifest.version), ""),
                 "cuts": list(model.cuts),
                 "tasks": list(model.heads),
                 "answered": sum(one.get("OK", 0) for one in codes),
                 "failed": sum(number for one in codes for code, number in one.items() if code != "OK"),
             }
         )
-    return found
+    waiting = [one for one in versions if (one.name, one.version) in errors]
+    return found + [
+        {
+            "name": shown(one.name),
+            "version": shown(one.version),
+            "fingerprint": one.fingerprint,
+            "default": one.default,
+            "state": str(one.state),
+            "error": errors[one.name, one.version],
+            "cuts": [],
+            "tasks": [],
+            "answered": 0,
+            "failed": 0,
+        }
+        for one in waiting
+    ]
 
 
 @cache

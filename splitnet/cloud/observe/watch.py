@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from splitnet.cloud.observe.http import PageServer
     from splitnet.cloud.observe.spans import Spans
+    from splitnet.cloud.repository.state import Version
 
 TOKEN_VARIABLE = "SPLITNET_METRICS_TOKEN"
 
@@ -60,8 +61,15 @@ class Watch:
         self.observer: Observer = Observers([one for one in wanted if one is not None])
         self._pages: PageServer | None = None
 
-    def open(self, service: InferenceService, ready: Callable[[], bool]) -> str:
+    def open(
+        self,
+        service: InferenceService,
+        ready: Callable[[], bool],
+        versions: Callable[[], Sequence[Version]] = tuple,
+    ) -> str:
         """Serve the pages of a service that has this observer: their address, empty where none are asked for.
+
+        `versions` is what the repository knows, where there is one.
 
         Raises UsageError if the address cannot be listened on.
         """
@@ -71,7 +79,9 @@ class Watch:
         from splitnet.cloud.observe.http import PageServer
         from splitnet.cloud.observe.pages import pages
 
-        app = pages(service, self._tally, ready, token=self.settings.token, hosts=self.settings.hosts)
+        app = pages(
+            service, self._tally, ready, versions=versions, token=self.settings.token, hosts=self.settings.hosts
+        )
         self._pages = PageServer(app, self.settings.listen)
         return f"http://{self._pages.address}/"
 

@@ -65,6 +65,10 @@ class Repository:
         newest_first = sorted(self._places(), key=lambda key: version_key(key[1]), reverse=True)
         return [self._version(key) for key in sorted(newest_first, key=lambda key: key[0])]
 
+    def last_seen(self) -> list[Version]:
+        """As `versions`, without a look into the folder; from any thread."""
+        return [self._version(key) for key in sorted(self._places())]
+
     async def load(self, name: str, version: str = "", fingerprint: str = "") -> Version:
         """Serve a version, without one the newest in the folder; one that is served already is left as it is.
 
@@ -219,7 +223,8 @@ class Repository:
         return self._pins.get(name, self._listing.pins.get(name, ""))
 
     def _places(self) -> dict[Key, Place]:
-        return {**{key: entry.place for key, entry in self._entries.items()}, **self._listing.places}
+        # A copy first, in one step: `last_seen` comes from another thread.
+        return {**{key: entry.place for key, entry in self._entries.copy().items()}, **self._listing.places}
 
     def _find(self, name: str, version: str) -> Place:
         """The place of a version, the newest without one. Raises UnknownError, listing what there is."""

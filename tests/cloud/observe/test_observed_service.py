@@ -15,7 +15,9 @@ import featcodec
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
 from splitnet.cloud.observe.health import SERVICE_NAME
+from splitnet.cloud.observe.status import status
 from splitnet.cloud.observe.tally import Tally
+from splitnet.cloud.repository.state import State, Version
 from splitnet.cloud.server import Server
 from splitnet.errors import InvalidRequestError, LateError, ServiceError, UnknownError
 from splitnet.v1 import inference_pb2 as pb
@@ -124,3 +126,19 @@ async def test_health_follows_the_models(lite0_bundle: Bundle) -> None:
         await server.stop(1.0)
     service.served.put(service.load(lite0_bundle))
     assert not server.ready
+
+
+def test_versions_that_are_not_served_are_shown_with_the_reason(lite0_bundle: Bundle) -> None:
+    service, name = InferenceService([lite0_bundle]), "efficientnet-lite0"
+    known = [
+        Version(name, "1", State.SERVING, error="the newer files are broken"),
+        Version(name, "2", State.FAILED, error="\x1b[31mbroken"),
+        Version("other", "1", State.LOADING),
+    ]
+    models = status(service, Tally(), True, known)["models"]
+    assert [(one["name"], one["version"], one["state"]) for one in models] == [
+        (name, "1", "serving"),
+        (name, "2", "failed"),
+        ("other", "1", "loading"),
+    ]
+    assert [one["error"] for one in models] == ["the newer files are broken", "\N{REPLACEMENT CHARACTER}[31mbroken", ""]
