@@ -15,18 +15,17 @@ CALL = "splitnet.v1.InferenceService/Infer"
 """What spans of a request are called, on a stream as well."""
 
 
-def tracer_provider(name: str, endpoint: str = "") -> TracerProvider | None:
-    """A provider that sends spans to an OTLP collector, or None where nobody asks for one.
+def tracer_provider(name: str) -> TracerProvider | None:
+    """A provider that sends spans to the OTLP collector of OpenTelemetry's own variables, or None where they name none.
 
-    `endpoint` is the collector's URL for traces (``http://127.0.0.1:4318/v1/traces``); without it, OpenTelemetry's own
-    variables count. `name` is the service's, unless OTEL_SERVICE_NAME has another.
+    `name` is the service's, unless OTEL_SERVICE_NAME has another.
 
     Raises
     ------
     UsageError
         if opentelemetry is not installed.
     """
-    wanted = endpoint or any(os.environ.get(variable) for variable in ENDPOINTS)
+    wanted = any(os.environ.get(variable) for variable in ENDPOINTS)
     if not wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     try:
@@ -38,5 +37,5 @@ def tracer_provider(name: str, endpoint: str = "") -> TracerProvider | None:
         raise UsageError(f"traces need {error.name}; pip install 'splitnet[otel]'") from error
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": name}
     provider = TracerProvider(resource=Resource.create(named))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint or None)))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider

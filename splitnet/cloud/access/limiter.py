@@ -64,6 +64,7 @@ class Limiter:
             raise OverloadedError(
                 f"this client has {use.running} requests in flight and may have {limits.concurrency}; wait for answers",
                 retry_after=_BUSY_RETRY,
+                reason="concurrency",
             )
         if limits.rate is not None:
             _spend(use, limits, now)
@@ -97,5 +98,7 @@ def _spend(use: _Use, limits: ClientLimits, now: float) -> None:
     # An answer may be late by a rounding error of the clock's, not a client early by a whole request.
     wait = use.full - now - (burst - 1) * interval
     if wait > 1e-9:
-        raise OverloadedError(f"this client may send {rate:g} requests a second; wait {wait:.3f} s", retry_after=wait)
+        raise OverloadedError(
+            f"this client may send {rate:g} requests a second; wait {wait:.3f} s", retry_after=wait, reason="rate"
+        )
     use.full = max(use.full, now) + interval

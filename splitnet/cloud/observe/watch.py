@@ -46,16 +46,16 @@ class PageSettings:
 class Watch:
     """The observer of a service, and its pages.
 
-    `traces` is the URL of an OTLP collector; without it, OpenTelemetry's own environment variables count. Raises
-    UsageError, as `PageSettings.check` and `tracer_provider`.
+    Traces are sent where OpenTelemetry's environment variables say. Raises UsageError, as `PageSettings.check` and
+    `tracer_provider`.
     """
 
-    def __init__(self, settings: PageSettings | None = None, *, traces: str = "") -> None:
+    def __init__(self, settings: PageSettings | None = None) -> None:
         self.settings = settings or PageSettings()
         self.settings.check()
         self._log = RefusalLog()
         self._tally = Tally() if self.settings.listen else None
-        self._provider = tracer_provider("splitnet-serve", traces)
+        self._provider = tracer_provider("splitnet-serve")
         self._spans = None if self._provider is None else _spans(self._provider)
         wanted = (self._log, self._tally, self._spans)
         self.observer: Observer = Observers([one for one in wanted if one is not None])

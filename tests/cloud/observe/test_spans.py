@@ -172,8 +172,9 @@ def test_who_does_not_trace_imports_nothing_of_it() -> None:
 
 def test_a_collector_is_asked_for_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
     # Nothing is sent: no span is made, and nobody listens there.
-    watch = Watch(traces="http://127.0.0.1:9/v1/traces")
-    watch.close()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    watch = Watch()
+    assert watch._provider is not None
+    watch.close()
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     assert Watch()._provider is None
