@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 # Touched when the environment holds what pyproject.toml and constraints.txt ask for.
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test compatibility lint typecheck proto proto-check bench soak figures clean
+.PHONY: help setup demo test ray compatibility lint typecheck proto proto-check bench soak figures clean
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,11 @@ demo: $(READY) ## Split inference on real photos, two processes, tables and out/
 
 test: $(READY) ## Run the tests
 	$(PYTHON) -m pytest
+
+ray: $(READY) ## Install Ray (80 MB), run the tests and the benchmark that need it (about 10 minutes)
+	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[dev,ray]' -c constraints.txt
+	$(PYTHON) -m pytest tests/cloud/test_ray.py
+	$(PYTHON) -m benchmarks.ray
 
 compatibility: $(READY) ## Frames and arrays of other compilers, flags and processors, byte by byte (about 10 minutes)
 	$(PYTHON) -m tests.compatibility

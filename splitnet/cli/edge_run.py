@@ -35,6 +35,13 @@ def run(
     cert: Cert = None,
     key: Key = None,
     tls: Tls = False,
+    retries: Annotated[
+        int, typer.Option(min=0, max=100, help="How often a request is sent again where it can help.")
+    ] = 3,
+    application: Annotated[str, typer.Option(help="Which application of a Ray Serve cluster is meant.")] = "",
+    unary: Annotated[
+        bool, typer.Option("--unary", help="One call a photo, for balancers that share out calls.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Say where the time went.")] = False,
 ) -> None:
@@ -43,19 +50,24 @@ def run(
     Exit code 1: some photos had no answer (each is reported); see docs/cli.md for the others.
     """
     import asyncio
+    from dataclasses import replace
 
     _share_one_heap()
     from splitnet.cli.reports import JsonReport, TableReport
     from splitnet.edge.client import AsyncEdge
+    from splitnet.edge.retry import RetryPolicy
     from splitnet.edge.sources import photos
 
-    shown = credentials(token_file, ca, cert, key, tls)
+    shown = replace(credentials(token_file, ca, cert, key, tls), application=application)
+    retry = RetryPolicy(attempts=retries + 1)
     _trace()
     paths = list(photos(source))
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip())
 
     async def main() -> int:
-        edge = AsyncEdge(bundle, server, cut=cut, codec=codec, threads=threads, credentials=shown)
+        edge = AsyncEdge(
+            bundle, server, cut=cut, codec=codec, threads=threads, credentials=shown, retry=retry, unary=unary
+        )
         for task in wanted:
             edge.bundle.task(task)
         async with edge:

@@ -129,7 +129,7 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, ServiceError):
         retry = getattr(error, "retry_after", None)
         if retry:
-            context.set_trailing_metadata(((DETAILS, _details(error, retry)),))
+            context.set_trailing_metadata(((DETAILS, retry_details(error, retry)),))
         await context.abort(code_of(error), str(error))
     else:
         log.error("call failed", exc_info=error)
@@ -137,7 +137,8 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     raise AssertionError("abort always raises")
 
 
-def _details(error: ServiceError, retry: float) -> bytes:
+def retry_details(error: ServiceError, retry: float) -> bytes:
+    """A google.rpc.Status with RetryInfo, as it travels under the metadata key `DETAILS`; `retry` is in seconds."""
     status = status_pb2.Status(code=code_of(error).value[0], message=str(error))
     hint = error_details_pb2.RetryInfo()
     hint.retry_delay.FromTimedelta(timedelta(seconds=retry))

@@ -14,6 +14,7 @@ from typing import Self
 from splitnet.bundle import Bundle
 from splitnet.bundle.load import Half
 from splitnet.edge.encoder import EdgeEncoder, Encoded, Photo, stage_names
+from splitnet.edge.retry import NO_RETRIES, RetryPolicy, new_request_id
 from splitnet.edge.spans import exchange_span
 from splitnet.edge.trace import Trace
 from splitnet.edge.transport import AsyncTransport, Transport
@@ -42,7 +43,10 @@ class Inference:
 class _Client:
     """What both clients share: the encoder, the request and the check of the server."""
 
-    def __init__(self, bundle: Bundle | str | Path, cut: str, codec: str | None, threads: int, *, local: bool) -> None:
+    def __init__(
+        self, bundle: Bundle | str | Path, cut: str, codec: str | None, threads: int, retry: RetryPolicy, *, local: bool
+    ) -> None:
+        self.retry = retry
         half: Half = "whole" if local else "edge"
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(Path(bundle), half=half)
         self.encoder = EdgeEncoder(self.bundle, cut, codec, threads=threads)
@@ -70,6 +74,7 @@ class _Client:
             tasks=tuple(tasks),
             top_k=top_k,
             outputs=outputs,
+            request_id=new_request_id() if self.retry.attempts > 1 else b"",
         )
 
     def check(self, model: ModelInfo) -> None:
@@ -112,6 +117,10 @@ class Edge:
         Threads of one run of the edge graph.
     credentials
         Token and certificates for the server at HOST:PORT.
+    retry
+        When a request is sent again; by default never.
+    unary
+        One call a request instead of streams: for balancers that share out calls, at a little more cost each.
 
     With a transform, ``edge.encoder.step = 2.0`` makes the frames of the photos that follow smaller.
 
@@ -135,12 +144,14 @@ class Edge:
         codec: str | None = None,
         threads: int = 1,
         credentials: Credentials = NO_CREDENTIALS,
+        retry: RetryPolicy = NO_RETRIES,
+        unary: bool = False,
     ) -> None:
-        self._client = _Client(bundle, cut, codec, threads, local=server == "local")
+        self._client = _Client(bundle, cut, codec, threads, retry, local=server == "local")
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self.encoder = self._client.encoder
-        self._transport = _transport(server, self.bundle, credentials) if isinstance(server, str) else server
+        self._transport = _transport(server, self.bundle, credentials, unary) if isinstance(server, str) else server
 
     def connect(self, timeout: float = CONNECT_TIMEOUT) -> ModelInfo:
         """Check that the server is there and serves this bundle, cut and codec. Raises ServiceError."""
@@ -174,7 +185,7 @@ class Edge:
         request = self._client.request(encoded.frame, tasks, top_k, outputs)
         sent = time.perf_counter()
         with exchange_span(request, self._transport.address) as request:
-            response = self._transport.infer(request, timeout)
+            response = self._client.retry.call(lambda left: self._transport.infer(request, left), timeout)
         return _inference(encoded, response, started, sent)
 
     def close(self) -> None:
@@ -205,12 +216,16 @@ class AsyncEdge:
         codec: str | None = None,
         threads: int = 1,
         credentials: Credentials = NO_CREDENTIALS,
+        retry: RetryPolicy = NO_RETRIES,
+        unary: bool = False,
     ) -> None:
-        self._client = _Client(bundle, cut, codec, threads, local=server == "local")
+        self._client = _Client(bundle, cut, codec, threads, retry, local=server == "local")
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self.encoder = self._client.encoder
-        self._transport = _async_transport(server, self.bundle, credentials) if isinstance(server, str) else server
+        self._transport = (
+            _async_transport(server, self.bundle, credentials, unary) if isinstance(server, str) else server
+        )
         # One thread, and always the same: it keeps a device's other cores free, and each further thread that decodes
         # photos and runs graphs would hold tens of megabytes of freed memory for itself.
         self._closed = False
@@ -240,7 +255,7 @@ class AsyncEdge:
         request = self._client.request(encoded.frame, tasks, top_k, outputs)
         sent = time.perf_counter()
         with exchange_span(request, self._transport.address) as request:
-            response = await self._transport.infer(request, timeout)
+            response = await self._client.retry.acall(lambda left: self._transport.infer(request, left), timeout)
         return _inference(encoded, response, started, sent)
 
     def _encode(self, image: Photo) -> tuple[float, Encoded]:
@@ -262,21 +277,21 @@ class AsyncEdge:
         await self.aclose()
 
 
-def _transport(server: str, bundle: Bundle, credentials: Credentials) -> Transport:
+def _transport(server: str, bundle: Bundle, credentials: Credentials, unary: bool) -> Transport:
     if server == "local":
         from splitnet.edge.local import LocalTransport
 
         return LocalTransport.for_bundle(bundle)
     from splitnet.edge.grpc_transport import GrpcTransport
 
-    return GrpcTransport(server, credentials)
+    return GrpcTransport(server, credentials, unary=unary)
 
 
-def _async_transport(server: str, bundle: Bundle, credentials: Credentials) -> AsyncTransport:
+def _async_transport(server: str, bundle: Bundle, credentials: Credentials, unary: bool) -> AsyncTransport:
     if server == "local":
         from splitnet.edge.local import AsyncLocalTransport, LocalTransport
 
         return AsyncLocalTransport(LocalTransport.for_bundle(bundle))
     from splitnet.edge.grpc_aio_transport import AsyncGrpcTransport
 
-    return AsyncGrpcTransport(server, credentials)
+    return AsyncGrpcTransport(server, credentials, unary=unary)

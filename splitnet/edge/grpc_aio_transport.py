@@ -23,6 +23,7 @@ class AsyncGrpcTransport:
 
     The stream opens with the first request. When it breaks, every request in flight fails with the stream's error and
     the next one opens a new stream. A request that is late or cancelled gives up its own answer alone.
+    With `unary` each request is a call of its own instead.
 
     Raises
     ------
@@ -30,7 +31,8 @@ class AsyncGrpcTransport:
         if the address is not HOST:PORT, or the credentials cannot be used with it.
     """
 
-    def __init__(self, address: str, credentials: Credentials = NO_CREDENTIALS) -> None:
+    def __init__(self, address: str, credentials: Credentials = NO_CREDENTIALS, *, unary: bool = False) -> None:
+        self._unary = unary
         self.address = parse_address(address, what="server")
         self._credentials = credentials
         self._channel = open_aio_channel(self.address, credentials)
@@ -53,6 +55,8 @@ class AsyncGrpcTransport:
         """Raises ServiceError; LateError once `timeout` has passed here, whatever the server does."""
         if self._closed:
             raise UsageError(f"the connection to {self.address} was closed; make a new one")
+        if self._unary:
+            return await self._call(request, timeout)
         if self._stream is None or self._stream.ended:
             self._stream = _Stream(self._stub, self.address, self._credentials)
         number = next(self._ids)
@@ -65,6 +69,14 @@ class AsyncGrpcTransport:
             raise LateError(f"no answer from {self.address} within {timeout:g} s; raise --deadline") from error
         finally:
             self._stream.forget(number)
+
+    async def _call(self, request: InferenceRequest, timeout: float | None) -> InferenceResponse:
+        message, metadata = messages.request_to_message(request), self._credentials.metadata()
+        try:
+            reply = await self._stub.Infer(message, timeout=timeout, metadata=metadata)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.address) from error
+        return messages.response_from_message(reply)
 
     async def aclose(self) -> None:
         """End the stream and close the channel."""

@@ -22,7 +22,7 @@ class GrpcTransport:
     """Blocking calls over one channel; may be used from several threads.
 
     A request on a stream that is open already costs less than a unary call, which opens and closes one, so each request
-    borrows an idle stream and gives it back.
+    borrows an idle stream and gives it back. With `unary` each request is a call of its own all the same.
 
     Raises
     ------
@@ -30,7 +30,8 @@ class GrpcTransport:
         if the address is not HOST:PORT, or the credentials cannot be used with it.
     """
 
-    def __init__(self, address: str, credentials: Credentials = NO_CREDENTIALS) -> None:
+    def __init__(self, address: str, credentials: Credentials = NO_CREDENTIALS, *, unary: bool = False) -> None:
+        self._unary = unary
         self.address = parse_address(address, what="server")
         self._credentials = credentials
         self._channel = open_channel(self.address, credentials)
@@ -63,6 +64,8 @@ class GrpcTransport:
         """Raises ServiceError; LateError once `timeout` has passed here, whatever the server does."""
         if self._closed:
             raise UsageError(f"the connection to {self.address} was closed; make a new one")
+        if self._unary:
+            return self._call(request, timeout)
         stream = self._borrow()
         message = pb.InferStreamRequest(id=1, request=messages.request_to_message(request), timeout=timeout or 0.0)
         try:
@@ -87,6 +90,14 @@ class GrpcTransport:
         if reply.WhichOneof("outcome") == "error":
             raise from_stream_error(reply.error, self.address)
         return messages.response_from_message(reply.response)
+
+    def _call(self, request: InferenceRequest, timeout: float | None) -> InferenceResponse:
+        message, metadata = messages.request_to_message(request), self._credentials.metadata()
+        try:
+            reply = self._stub.Infer(message, timeout=timeout, metadata=metadata)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.address) from error
+        return messages.response_from_message(reply)
 
     def _borrow(self) -> _Stream:
         while True:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import grpc
 
 from splitnet.errors import SERVICE_ERRORS, OverloadedError, ServiceError, UsageError
@@ -95,7 +98,25 @@ def from_rpc_error(error: grpc.RpcError, address: str) -> ServiceError:
     """The exception of ours that stands for a failed call."""
     code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN
     details = (error.details() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else str(error)) or code.name
-    return service_error(code.name, details, address)
+    known = service_error(code.name, details, address)
+    if isinstance(known, OverloadedError) and isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        known.retry_after = _retry_after(error.trailing_metadata())
+    return known
+
+
+def _retry_after(metadata: Any) -> float | None:
+    """Seconds of a google.rpc.RetryInfo; None where there is none, or nothing that can be read."""
+    from google.protobuf.message import DecodeError
+    from google.rpc import error_details_pb2, status_pb2
+
+    hint = error_details_pb2.RetryInfo()
+    for key, value in metadata or ():
+        if key == DETAILS:
+            with contextlib.suppress(DecodeError):
+                if any(one.Unpack(hint) for one in status_pb2.Status.FromString(value).details):
+                    seconds: float = hint.retry_delay.ToTimedelta().total_seconds()
+                    return max(0.0, seconds)
+    return None
 
 
 def from_stream_error(error: pb.Error, address: str) -> ServiceError:

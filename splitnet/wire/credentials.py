@@ -29,6 +29,8 @@ class Credentials:
         PEM files, for servers that ask for a client certificate.
     secure
         Speak TLS; `ca` and `certificate` imply it.
+    application
+        Which application of a Ray Serve cluster is meant, where it has several.
     """
 
     token: str = field(default="", repr=False)
@@ -37,6 +39,7 @@ class Credentials:
     certificate: Path | None = None
     key: Path | None = None
     secure: bool = False
+    application: str = ""
 
     def tls(self, address: str) -> grpc.ChannelCredentials | None:
         """For a secure channel to HOST:PORT; None for plain text.
@@ -65,11 +68,12 @@ class Credentials:
             token = _read(self.token_file).decode("utf-8", "replace").strip()
             if not token:
                 raise UsageError(f"{self.token_file} is empty; it should hold a token")
+        route = (("application", self.application),) if self.application else ()
         if not token:
-            return ()
+            return route
         if not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError("the token is not one line of printable ASCII; copy it again")
-        return (("authorization", f"Bearer {token}"),)
+        return (*route, ("authorization", f"Bearer {token}"))
 
 
 NO_CREDENTIALS = Credentials()

@@ -3,8 +3,17 @@
 import grpc
 import pytest
 
-from splitnet.errors import SERVICE_ERRORS, ServiceError, UsageError
-from splitnet.wire.channels import client_options, code_of, parse_address, server_options, service_error
+from splitnet.cloud.boundary import retry_details
+from splitnet.errors import SERVICE_ERRORS, OverloadedError, ServiceError, UsageError
+from splitnet.wire.channels import (
+    DETAILS,
+    client_options,
+    code_of,
+    from_rpc_error,
+    parse_address,
+    server_options,
+    service_error,
+)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:50051", "localhost:1", "[::1]:65535", "edge.example.org:443"])
@@ -47,3 +56,22 @@ def test_errors_are_one_line_with_the_address() -> None:
     assert "host:1" in text
     assert "splitnet serve" in text
     assert "\n" not in text
+
+
+def _refused(code: grpc.StatusCode, details: bytes) -> ServiceError:
+    trailing = grpc.aio.Metadata((DETAILS, details))
+    return from_rpc_error(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, "full"), "somewhere:1")
+
+
+def test_a_call_that_is_refused_says_when_to_come_back() -> None:
+    full = OverloadedError("full", retry_after=1.5)
+    known = _refused(grpc.StatusCode.RESOURCE_EXHAUSTED, retry_details(full, 1.5))
+    assert isinstance(known, OverloadedError)
+    assert known.retry_after == 1.5
+
+
+@pytest.mark.parametrize("details", [b"", b"\xff\xff\xff", b"\x08\x08"])
+def test_details_that_say_nothing(details: bytes) -> None:
+    known = _refused(grpc.StatusCode.RESOURCE_EXHAUSTED, details)
+    assert isinstance(known, OverloadedError)
+    assert known.retry_after is None

@@ -1,0 +1,1 @@
+"""The service on Ray Serve, with a replica killed under load."""

@@ -1,0 +1,90 @@
+"""`python -m benchmarks.ray`: 10,000 frames over two replicas of which one is killed; our batcher beside Serve's."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.harness import Measured, main
+from benchmarks.ray.cluster import cluster, deployed, free_ports, replica_processes
+from benchmarks.ray.frames import Delivery, deliver, expected_outputs, requests, tiny_bundle
+from splitnet.errors import UnavailableError
+
+FRAMES = 10_000
+
+
+def measure(short: bool) -> Measured:
+    """Raises SplitnetError."""
+    count = FRAMES // 20 if short else FRAMES
+    rows: list[dict[str, Any]] = []
+    rates: dict[str, list[float]] = {"ours": [], "serve_batch": []}
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = tiny_bundle(Path(folder))
+        request, expected = requests(bundle, count), expected_outputs(bundle, count)
+        with cluster():
+            from benchmarks.ray.serve_batch import ServeBatchReplica
+
+            ports = free_ports()
+            # In turns, for the machine's other work meets both.
+            for turn in range(1 if short else 3):
+                with deployed(bundle.path, ports) as address:
+                    rates["ours"].append(_rate(address, request, count // 5))
+                    if turn == 0:
+                        deliveries = [_killing(address, request, count // 2, unary) for unary in (True, False)]
+                with deployed(bundle.path, ports, ServeBatchReplica) as address:
+                    rates["serve_batch"].append(_rate(address, request, count // 5))
+    for one, how in zip(deliveries, ("unary", "streams"), strict=True):
+        rows.append(
+            {
+                "calls": how,
+                "frames": count // 2,
+                "seconds": one.seconds,
+                "failed_attempts": dict(one.retried),
+                "unanswered": dict(one.failures),
+            }
+        )
+    rows += [{"batcher": name, "requests_per_s": found} for name, found in rates.items()]
+    return Measured(
+        {
+            "serve.ray_frames": float(2 * (count // 2)),
+            "serve.ray_unanswered": float(sum(count // 2 - len(one.answers) for one in deliveries)),
+            "serve.ray_answered_twice": float(sum(n > 1 for one in deliveries for n in one.answers.values())),
+            "serve.ray_wrong_answers": float(sum(one.wrong(expected) for one in deliveries)),
+            "serve.ray_failed_attempts": float(sum(sum(one.retried.values()) for one in deliveries)),
+            "serve.ray_requests_per_s": median(rates["ours"]),
+            "serve.ray_requests_per_s_serve_batch": median(rates["serve_batch"]),
+        },
+        rows,
+    )
+
+
+def _killing(address: str, request: Any, count: int, unary: bool) -> Delivery:
+    """Deliver, with the end of one replica half way. Raises UnavailableError where there are not two to begin with."""
+    replicas = replica_processes()
+    if len(replicas) != 2:
+        raise UnavailableError(f"{len(replicas)} replicas run instead of 2")
+    print(f"{count} frames, {'unary calls' if unary else 'streams'}, replica {replicas[0]} dies", file=sys.stderr)
+    found = asyncio.run(deliver(address, request, count, victim=replicas[0], unary=unary))
+    asyncio.run(_two_again())
+    return found
+
+
+async def _two_again() -> None:
+    async with asyncio.timeout(120):
+        while len(replica_processes()) != 2:
+            await asyncio.sleep(0.2)
+
+
+def _rate(address: str, request: Any, count: int) -> float:
+    """Requests a second, after some that do not count."""
+    asyncio.run(deliver(address, request, count // 5))
+    found = asyncio.run(deliver(address, request, count))
+    return len(found.answers) / found.seconds
+
+
+if __name__ == "__main__":
+    main("ray", measure)
