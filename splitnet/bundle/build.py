@@ -149,7 +149,7 @@ def _task(staging: Staging, split: SplitNetwork, task: SourceTask) -> Task:
     name, shape = task.name, split.types[task.output].shape[1:]
     if task.kind in ("classification", "embedding") and len(shape) != 1:
         raise UsageError(f"task {name!r}: a {task.kind} needs one row of values, {task.output!r} has {shape}")
-    if task.labels and shape != (len(task.labels),):
+    if task.kind == "classification" and task.labels and shape != (len(task.labels),):
         raise UsageError(f"task {name!r} has {len(task.labels)} labels for an output of shape {shape}")
     head = split.head(task.output)
     lines = "".join(f"{label}\n" for label in task.labels)
@@ -160,6 +160,7 @@ def _task(staging: Staging, split: SplitNetwork, task: SourceTask) -> Task:
         output=task.output,
         head=None if head is None else _add(staging, f"heads/{name}.onnx", head),
         labels=staging.add(f"labels/{name}.txt", lines.encode()) if lines else None,
+        parameters=dict(task.parameters),
     )
 
 

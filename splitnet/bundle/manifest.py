@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -144,7 +145,7 @@ class Task(Part):
 
     `head` is an ONNX graph from `input` (an output of every cloud graph, with a batch dimension) to
     `output`, or None where the cloud graph computes `output` itself. `kind` chooses the post-processor in
-    `splitnet.tasks`.
+    `splitnet.tasks`, `parameters` are that post-processor's.
     """
 
     name: Name
@@ -153,6 +154,15 @@ class Task(Part):
     output: str
     head: RelativePath | None = None
     labels: RelativePath | None = None
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_absent_parameters(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a bundle from before there were parameters keeps its fingerprint.
+        fields: dict[str, Any] = handler(self)
+        if not self.parameters:
+            del fields["parameters"]
+        return fields
 
 
 class Manifest(Part):

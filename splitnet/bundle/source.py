@@ -7,27 +7,27 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from splitnet.bundle.manifest import ImageInput
-from splitnet.errors import UsageError
+from splitnet.errors import ModelError, UsageError
 from splitnet.models.shipped import ShippedProfile, shipped_profiles
 from splitnet.models.zoo import find_network, read_labels
+from splitnet.tasks import make_kind
 
 if TYPE_CHECKING:
     import onnx
 
-KINDS = ("classification", "embedding", "tensor")
-
 
 @dataclass(frozen=True)
 class SourceTask:
-    """A task: name, kind (one of `KINDS`), the network's output, and labels for its values."""
+    """A task: name, kind (see `splitnet.tasks`) and its parameters, the network's output, labels for its values."""
 
     name: str
     kind: str
     output: str
     labels: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,10 @@ def _three(values: tuple[float, ...], what: str) -> tuple[float, float, float]:
 
 def _tasks(outputs: Sequence[str], chosen: Sequence[SourceTask]) -> tuple[SourceTask, ...]:
     for task in chosen:
-        if task.kind not in KINDS:
-            raise UsageError(f"task {task.name!r}: no kind is called {task.kind!r}; known: {', '.join(KINDS)}")
+        try:
+            make_kind(task.kind, task.parameters)
+        except ModelError as error:
+            raise UsageError(f"task {task.name!r}: {error}") from error
         if task.output not in outputs:
             raise UsageError(f"task {task.name!r}: no output {task.output!r}; the network has: {', '.join(outputs)}")
     replaced = {task.output for task in chosen}

@@ -28,7 +28,9 @@ def build(
     ] = None,
     task: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=KIND:OUTPUT; kinds: classification, embedding, tensor. Default: a tensor each."),
+        typer.Option(
+            help="NAME=KIND:OUTPUT; kinds: classification, embedding, tensor, score, detection. Default: a tensor each."
+        ),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Labels of the classification task, one a line.")] = None,
 ) -> None:
@@ -97,7 +99,7 @@ def _task(text: str, labels: tuple[str, ...]) -> SourceTask:
     kind, colon, output = rest.partition(":")
     if not (equals and colon and output) or safe_name(name) != name:
         raise UsageError(f"--task {text!r} is not NAME=KIND:OUTPUT, for example words=classification:logits")
-    return SourceTask(name, kind, output, labels if kind == "classification" else ())
+    return SourceTask(name, kind, output, labels if kind in ("classification", "detection") else ())
 
 
 def _lines(path: Path) -> tuple[str, ...]:

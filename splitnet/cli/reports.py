@@ -16,7 +16,16 @@ from rich.text import Text
 
 from splitnet.edge.run import Outcome
 from splitnet.edge.trace import Trace, medians
-from splitnet.tasks.results import Classification, Embedding, Result
+from splitnet.tasks.results import (
+    Classification,
+    Custom,
+    Detections,
+    Embedding,
+    FloatArray,
+    Result,
+    Score,
+    Tensor,
+)
 
 
 class Report(Protocol):
@@ -120,8 +129,16 @@ def as_json(result: Result) -> dict[str, Any]:
             return {"top": [asdict(label) for label in top]}
         case Embedding(values):
             return {"embedding": [round(float(value), 7) for value in values]}
-        case _:
-            return {"shape": list(result.values.shape), "values": result.values.reshape(-1).tolist()}
+        case Tensor(values):
+            return _tensor(values)
+        case Custom(kind, data, tensors):
+            return {"kind": kind, "data": data, "tensors": {name: _tensor(one) for name, one in tensors.items()}}
+        case Score() | Detections():
+            return asdict(result)
+
+
+def _tensor(values: FloatArray) -> dict[str, Any]:
+    return {"shape": list(values.shape), "values": values.reshape(-1).tolist()}
 
 
 def summary(result: Result) -> str:
@@ -132,8 +149,14 @@ def summary(result: Result) -> str:
             return f"{best.label.split(',')[0]} {best.probability:.2f}"
         case Embedding(values):
             return f"{values.size}-d embedding"
-        case _:
-            return f"tensor {'x'.join(str(size) for size in result.values.shape)}"
+        case Tensor(values):
+            return f"tensor {'x'.join(str(size) for size in values.shape)}"
+        case Score(value, verdict):
+            return f"{verdict} {value:.2f}"
+        case Detections(boxes):
+            return ", ".join(f"{box.label} {box.score:.2f}" for box in boxes[:3]) or "no boxes"
+        case Custom(kind):
+            return kind
 
 
 def trace_table(milliseconds: dict[str, float], photos: int) -> Table:

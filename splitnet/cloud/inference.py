@@ -14,7 +14,6 @@ from splitnet.cloud.decoding import Content
 from splitnet.cloud.model import CloudModel, Head
 from splitnet.errors import CancelledError, InternalError, InvalidRequestError, LateError, ServiceError
 from splitnet.runtime import Array
-from splitnet.tasks import post_process
 from splitnet.wire.exchange import InferenceResponse, Timing
 
 Outcome = InferenceResponse | ServiceError
@@ -73,7 +72,7 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], wai
             for head, output in outputs:
                 if not finite[head.task.name][number]:
                     raise InvalidRequestError(f"the frame's features give task {head.task.name!r} NaN or infinity")
-                results[head.task.name] = post_process(head.task.kind, output[number], head.labels, job.request.top_k)
+                results[head.task.name] = head.result(output[number], job.request.top_k)
         except ServiceError as error:
             outcomes[job] = error
             continue
@@ -96,6 +95,6 @@ def run_heads(
     model: CloudModel, cut: Cut, heads: Sequence[Head], values: Array, coefficients: bool
 ) -> tuple[list[tuple[Head, Array]], float]:
     """Each head's output, batch dimension first, and when the shared layers were done."""
-    shared = model.shared(cut, values, coefficients=coefficients)
+    shared = model.shared(cut, values, coefficients=coefficients, heads=heads)
     ran = time.perf_counter()
     return [(head, model.answer(head, shared)) for head in heads], ran

@@ -12,10 +12,10 @@ from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, Task
 from splitnet.bundle.profiles import load_profile
 from splitnet.cloud.access.caller import EVERYTHING, Permits
-from splitnet.errors import BundleError, PermissionDeniedError, UnknownError
+from splitnet.errors import BundleError, ModelError, PermissionDeniedError, UnknownError
 from splitnet.runtime import Array, Graph
 from splitnet.runtime.bundled import load_graph
-from splitnet.tasks import KINDS
+from splitnet.tasks import Kind, Result, Setting, make_kind
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
 
@@ -32,11 +32,21 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A task with its labels and its graph; no graph where the trunk computes the output itself."""
+    """A task with its post-processor and its graph; no graph where the trunk computes the output itself."""
 
     task: Task
-    labels: tuple[str, ...]
+    kind: Kind
+    setting: Setting
     graph: Graph | None
+
+    @property
+    def start(self) -> str:
+        """The trunk's output that this task begins with."""
+        return self.task.output if self.graph is None else self.task.input
+
+    def result(self, output: Array, top_k: int) -> Result:
+        """The output for one input, without batch dimension, as a result."""
+        return self.kind.result(output, self.setting, top_k)
 
 
 class CloudModel:
@@ -54,11 +64,6 @@ class CloudModel:
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> None:
         manifest = bundle.manifest
-        for task in manifest.tasks:
-            if task.kind not in KINDS:
-                raise BundleError(
-                    f"{bundle.path}: task {task.name} has unknown kind {task.kind!r}; known: {_names(KINDS)}"
-                )
         self.bundle = bundle
         self.cuts: dict[str, Cut] = {cut.name: cut for cut in manifest.built_cuts}
         self.limits = {
@@ -76,11 +81,13 @@ class CloudModel:
         self.heads: dict[str, Head] = {
             task.name: Head(
                 task,
-                bundle.labels(task.name),
+                _kind(bundle, task),
+                Setting(bundle.labels(task.name), manifest.input.height, manifest.input.width),
                 load_graph(bundle, task.head, threads=threads) if task.head is not None else None,
             )
             for task in manifest.tasks
         }
+        self._check_branches()
 
     def warm_up(self) -> None:
         """Run every graph once on zeros, so that the first request waits for nothing. Raises ModelError."""
@@ -91,7 +98,19 @@ class CloudModel:
             for values, coefficients in runs:
                 shared = self.shared(cut, values, coefficients=coefficients)
         for head in self.heads.values():
-            self.answer(head, shared)
+            # The kind says now and not at the first request that it does not take outputs of this shape.
+            head.result(np.zeros_like(self.answer(head, shared)[0]), 0)
+
+    def _check_branches(self) -> None:
+        trunks = [*self._trunks.items(), *((name, one.trunk) for name, one in self.calibrated.items())]
+        for cut, trunk in trunks:
+            there = {spec.name for spec in trunk.outputs}
+            for head in self.heads.values():
+                if head.start not in there:
+                    raise BundleError(
+                        f"{self.bundle.path}: the cloud graph of cut {cut} does not compute {head.start!r}, which task "
+                        f"{head.task.name} begins with; build the bundle again"
+                    )
 
     def cut(self, name: str) -> Cut:
         """Raises UnknownError, listing the cuts served."""
@@ -115,20 +134,30 @@ class CloudModel:
             raise PermissionDeniedError(f"this client may ask for none of the tasks of {self.bundle.manifest.name}")
         return tuple(self.heads[task] for task in wanted)
 
-    def shared(self, cut: Cut, values: Array, *, coefficients: bool = False) -> dict[str, Array]:
-        """Run the remaining layers once: values (N, *) -> the tensors that heads start from, by name.
+    def shared(
+        self, cut: Cut, values: Array, *, coefficients: bool = False, heads: Sequence[Head] | None = None
+    ) -> dict[str, Array]:
+        """Run the remaining layers once: values (N, *) -> the tensors that `heads` (all, by default) start from.
 
-        The values are features (N, *cut.shape), or `coefficients` (N, B, P, C) of the cut's transform.
+        The values are features (N, *cut.shape), or `coefficients` (N, B, P, C) of the cut's transform. Heads may branch
+        at several depths; layers that none of `heads` needs are not run.
         """
         trunk = self.calibrated[cut.name].trunk if coefficients else self._trunks[cut.name]
-        outputs = trunk.run({trunk.inputs[0].name: values})
-        return {spec.name: output for spec, output in zip(trunk.outputs, outputs, strict=True)}
+        names = list(dict.fromkeys(head.start for head in (self.heads.values() if heads is None else heads)))
+        return dict(zip(names, trunk.run({trunk.inputs[0].name: values}, names), strict=True))
 
     def answer(self, head: Head, shared: Mapping[str, Array]) -> Array:
         """Run one head on the shared tensors -> its output, batch dimension first."""
         if head.graph is None:
             return shared[head.task.output]
         return head.graph.run({head.graph.inputs[0].name: shared[head.task.input]}, [head.task.output])[0]
+
+
+def _kind(bundle: Bundle, task: Task) -> Kind:
+    try:
+        return make_kind(task.kind, task.parameters)
+    except ModelError as error:
+        raise BundleError(f"{bundle.path}: task {task.name}: {error}") from error
 
 
 def _calibrated(bundle: Bundle, cut: Cut, threads: int) -> Calibrated:

@@ -1,69 +1,81 @@
-"""Post-processors: one function for each kind of task."""
+"""Kinds of tasks by name: the built-in ones, then those of installed packages (entry points)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
-import numpy as np
+from pydantic import ValidationError
 
 from splitnet.errors import ModelError
-from splitnet.tasks.results import Classification, Embedding, FloatArray, Label, Result, Tensor
+from splitnet.tasks.basic import ClassificationKind, EmbeddingKind, TensorKind
+from splitnet.tasks.contract import Kind, Setting
+from splitnet.tasks.detection import DetectionKind
+from splitnet.tasks.results import FloatArray, Result
+from splitnet.tasks.score import ScoreKind
 
-DEFAULT_TOP_K = 5
+ENTRY_POINTS = "splitnet.tasks"
 
-
-def classify(logits: FloatArray, labels: Sequence[str], top_k: int) -> Classification:
-    """The `top_k` classes of softmax(logits); logits have shape (K,), classes without a label are named by index."""
-    logits = logits.reshape(-1)
-    best = _largest(logits, min(top_k or DEFAULT_TOP_K, logits.size))
-    peak = float(logits[best[0]])
-    scale = float(np.exp(logits - peak, dtype=np.float64).sum())
-    # What travels is float32: rounding here makes an answer the same in one process and over the wire.
-    probabilities = [float(np.float32(math.exp(float(logits[index]) - peak) / scale)) for index in best]
-    return Classification(
-        tuple(
-            Label(index, labels[index] if index < len(labels) else str(index), probability)
-            for index, probability in zip(best, probabilities, strict=True)
-        )
-    )
-
-
-def _largest(values: FloatArray, count: int) -> list[int]:
-    """Indices of the `count` largest values, largest first; the lower index wins a tie, on every machine."""
-    threshold = np.partition(values, values.size - count)[values.size - count]
-    candidates = np.flatnonzero(values >= threshold).tolist()
-    return sorted(candidates, key=lambda index: (-values[index], index))[:count]
-
-
-def embed(vector: FloatArray, labels: Sequence[str], top_k: int) -> Embedding:
-    """The vector, flat; its head has made it of unit length."""
-    return Embedding(vector.reshape(-1))
-
-
-def keep(values: FloatArray, labels: Sequence[str], top_k: int) -> Tensor:
-    """The tensor as it is."""
-    return Tensor(values)
-
-
-KINDS: dict[str, Callable[[FloatArray, Sequence[str], int], Result]] = {
-    "classification": classify,
-    "embedding": embed,
-    "tensor": keep,
+KINDS: dict[str, type[Kind]] = {
+    "classification": ClassificationKind,
+    "embedding": EmbeddingKind,
+    "tensor": TensorKind,
+    "score": ScoreKind,
+    "detection": DetectionKind,
 }
-"""Kind of a task -> its post-processor: (output without batch dimension, labels, top_k) -> result."""
+"""The built-in kinds. An installed package cannot change what they mean."""
 
 
-def post_process(kind: str, output: FloatArray, labels: Sequence[str] = (), top_k: int = 0) -> Result:
-    """Turn a head's output for one input into a result.
+@lru_cache(maxsize=1)
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in KINDS}
+
+
+def kind_names() -> tuple[str, ...]:
+    """Names of all kinds, built in or installed."""
+    return (*KINDS, *sorted(_installed()))
+
+
+def make_kind(name: str, parameters: Mapping[str, Any] | None = None) -> Kind:
+    """The kind `name` with a task's parameters.
 
     Raises
     ------
     ModelError
-        if no post-processor of this kind exists.
+        if there is no such kind, listing those there are; if a package's kind does not import or is none; if a
+        parameter is unknown or out of range.
     """
     try:
-        function = KINDS[kind]
-    except KeyError:
-        raise ModelError(f"unknown kind of task {kind!r}; known: {', '.join(sorted(KINDS))}") from None
-    return function(output, labels, top_k)
+        return _class(name).model_validate(dict(parameters or {}), strict=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"kind {name}: {where + ': ' if where else ''}{first['msg'][:300]}") from error
+
+
+def post_process(
+    kind: str,
+    output: FloatArray,
+    labels: Sequence[str] = (),
+    top_k: int = 0,
+    parameters: Mapping[str, Any] | None = None,
+) -> Result:
+    """Turn a head's output for one input, without batch dimension, into a result. Raises ModelError as `make_kind`."""
+    return make_kind(kind, parameters).result(output, Setting(labels), top_k)
+
+
+def _class(name: str) -> type[Kind]:
+    if name in KINDS:
+        return KINDS[name]
+    point = _installed().get(name)
+    if point is None:
+        raise ModelError(f"unknown kind of task {name!r}; known: {', '.join(kind_names())}")
+    try:
+        loaded = point.load()
+    except Exception as error:  # foreign code may raise anything at import
+        raise ModelError(f"kind of task {name!r} ({point.value}) does not import: {error}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Kind)):
+        raise ModelError(f"entry point {name!r} of {ENTRY_POINTS} must name a subclass of splitnet.tasks.Kind")
+    return loaded

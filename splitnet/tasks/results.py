@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,4 +41,41 @@ class Tensor:
     values: FloatArray
 
 
-Result = Classification | Embedding | Tensor
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number (a float32) and its verdict, by the thresholds that the bundle declares."""
+
+    value: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A thing at (x1, y1) to (x2, y2), in pixels of the network's input; `score` is its class's, from 0 to 1."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    score: float
+    index: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Boxes, best first."""
+
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Custom:
+    """A result of an installed package's kind: its name, JSON types, and float32 tensors by name."""
+
+    kind: str
+    data: Any = None
+    tensors: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+Result = Classification | Embedding | Tensor | Score | Detections | Custom

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 
 import numpy as np
 
 from splitnet.bundle.manifest import ImageInput
 from splitnet.errors import InternalError, InvalidRequestError, UnavailableError
-from splitnet.tasks.results import Classification, Embedding, FloatArray, Label, Result, Tensor
+from splitnet.tasks.results import (
+    Box,
+    Classification,
+    Custom,
+    Detections,
+    Embedding,
+    FloatArray,
+    Label,
+    Result,
+    Score,
+    Tensor,
+)
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.exchange import (
     Chunk,
@@ -80,6 +92,18 @@ def _result_to_message(task: str, result: Result) -> pb.TaskResult:
             return pb.TaskResult(task=task, embedding=pb.Embedding(float32=_floats_to_bytes(values)))
         case Tensor(values):
             return pb.TaskResult(task=task, tensor=_tensor_to_message(values))
+        case Score(value, verdict):
+            return pb.TaskResult(task=task, score=pb.Score(value=value, verdict=verdict))
+        case Detections(boxes):
+            return pb.TaskResult(task=task, detections=pb.Detections(boxes=[_box_to_message(box) for box in boxes]))
+        case Custom(kind, data, tensors):
+            named = {name: _tensor_to_message(values) for name, values in tensors.items()}
+            text = "" if data is None else json.dumps(data, allow_nan=False)
+            return pb.TaskResult(task=task, custom=pb.Custom(kind=kind, json=text, tensors=named))
+
+
+def _box_to_message(box: Box) -> pb.Box:
+    return pb.Box(x1=box.x1, y1=box.y1, x2=box.x2, y2=box.y2, score=box.score, index=box.index, label=box.label)
 
 
 def _tensor_to_message(values: FloatArray) -> pb.Tensor:
@@ -113,8 +137,29 @@ def _result_from_message(message: pb.TaskResult) -> Result:
             return Embedding(_floats_from_bytes(message.embedding.float32, message.task))
         case "tensor":
             return Tensor(_tensor_from_message(message.tensor, message.task))
+        case "score":
+            return Score(message.score.value, message.score.verdict)
+        case "detections":
+            return Detections(
+                tuple(
+                    Box(one.x1, one.y1, one.x2, one.y2, one.score, one.index, one.label)
+                    for one in message.detections.boxes
+                )
+            )
+        case "custom":
+            return _custom_from_message(message)
         case _:
             raise InternalError(f"the server's answer to task {message.task!r} is of a kind unknown to this client")
+
+
+def _custom_from_message(message: pb.TaskResult) -> Custom:
+    custom = message.custom
+    try:
+        data = json.loads(custom.json) if custom.json else None
+    except (ValueError, RecursionError) as error:
+        raise InternalError(f"the server's JSON for task {message.task!r} is malformed: {error}") from error
+    tensors = {name: _tensor_from_message(tensor, message.task) for name, tensor in custom.tensors.items()}
+    return Custom(custom.kind, data, tensors)
 
 
 def response_to_message(response: InferenceResponse) -> pb.InferResponse:

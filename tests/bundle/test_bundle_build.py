@@ -82,7 +82,7 @@ def test_tasks_and_input_as_described(tiny_network: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (ImportOptions(tasks=(SourceTask("a", "poetry", "scores"),)), "no kind is called 'poetry'; known: class"),
+        (ImportOptions(tasks=(SourceTask("a", "poetry", "scores"),)), "unknown kind of task 'poetry'; known: class"),
         (ImportOptions(tasks=(SourceTask("a", "tensor", "nope"),)), "no output 'nope'; the network has: scores, vec"),
         (ImportOptions(tasks=(SourceTask("a", "classification", "scores", ("cat",)),)), "1 labels for an output of"),
         (ImportOptions(mean=(1.0, 2.0)), "--mean takes one value or three"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import featcodec
 from splitnet.bundle import Bundle, Cut
 from splitnet.cloud import InferenceService
 from splitnet.cloud.batching import job as job_module
-from splitnet.cloud.model import CloudModel
+from splitnet.cloud.model import CloudModel, Head
 from splitnet.errors import (
     FingerprintError,
     InvalidRequestError,
@@ -75,9 +76,11 @@ def test_the_remaining_layers_run_once_for_all_tasks(
     calls: list[str] = []
     run = CloudModel.shared
 
-    def counted(self: CloudModel, cut: Cut, values: Array, *, coefficients: bool) -> dict[str, Array]:
+    def counted(
+        self: CloudModel, cut: Cut, values: Array, *, coefficients: bool, heads: Sequence[Head]
+    ) -> dict[str, Array]:
         calls.append(cut.name)
-        return run(self, cut, values, coefficients=coefficients)
+        return run(self, cut, values, coefficients=coefficients, heads=heads)
 
     monkeypatch.setattr(CloudModel, "shared", counted)
     service.infer(request_)

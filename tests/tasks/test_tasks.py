@@ -46,4 +46,4 @@ def test_embedding_and_tensor_keep_their_values() -> None:
 def test_an_unknown_kind_lists_the_known_ones() -> None:
     with pytest.raises(ModelError, match=r"unknown kind of task 'poetry'; known: classification, embedding, tensor"):
         post_process("poetry", np.zeros(1, dtype=np.float32))
-    assert sorted(KINDS) == ["classification", "embedding", "tensor"]
+    assert sorted(KINDS) == ["classification", "detection", "embedding", "score", "tensor"]
