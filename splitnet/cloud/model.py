@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from splitnet.bundle.profiles import load_profile
 from splitnet.cloud.access.caller import EVERYTHING, Permits
 from splitnet.errors import BundleError, ModelError, PermissionDeniedError, UnknownError
 from splitnet.runtime import Array, Graph
-from splitnet.runtime.bundled import load_graph
+from splitnet.runtime.backends import Backend, OnnxRuntime
 from splitnet.tasks import Kind, Result, Setting, make_kind
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
@@ -52,6 +52,7 @@ class Head:
 class CloudModel:
     """Cloud graphs and decoding limits of every cut, heads of every task; each file verified and loaded once.
 
+    `backend` runs the graphs, ONNX Runtime with `threads` threads by default.
     `calibrated` holds what belongs to the transform, for the cuts that have one.
 
     Raises
@@ -62,8 +63,21 @@ class CloudModel:
         if a graph cannot be loaded.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int = 1,
+        max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        backend: Backend | None = None,
+    ) -> None:
         manifest = bundle.manifest
+        engine = backend or OnnxRuntime(threads)
+
+        def load(path: str) -> Graph:
+            # From the very bytes whose SHA-256 was checked.
+            return engine.load(bundle.open_bytes(path), path)
+
         self.bundle = bundle
         self.cuts: dict[str, Cut] = {cut.name: cut for cut in manifest.built_cuts}
         self.limits = {
@@ -73,17 +87,15 @@ class CloudModel:
             for name, cut in self.cuts.items()
         }
         self._trunks: dict[str, Graph] = {
-            cut.name: load_graph(bundle, cut.cloud, threads=threads)
-            for cut in manifest.built_cuts
-            if cut.cloud is not None
+            cut.name: load(cut.cloud) for cut in manifest.built_cuts if cut.cloud is not None
         }
-        self.calibrated = {cut.name: _calibrated(bundle, cut, threads) for cut in manifest.calibrated_cuts}
+        self.calibrated = {cut.name: _calibrated(bundle, cut, load) for cut in manifest.calibrated_cuts}
         self.heads: dict[str, Head] = {
             task.name: Head(
                 task,
                 _kind(bundle, task),
                 Setting(bundle.labels(task.name), manifest.input.height, manifest.input.width),
-                load_graph(bundle, task.head, threads=threads) if task.head is not None else None,
+                load(task.head) if task.head is not None else None,
             )
             for task in manifest.tasks
         }
@@ -160,10 +172,10 @@ def _kind(bundle: Bundle, task: Task) -> Kind:
         raise BundleError(f"{bundle.path}: task {task.name}: {error}") from error
 
 
-def _calibrated(bundle: Bundle, cut: Cut, threads: int) -> Calibrated:
+def _calibrated(bundle: Bundle, cut: Cut, load: Callable[[str], Graph]) -> Calibrated:
     profile = load_profile(bundle, cut)
     assert cut.transform is not None
-    trunk = load_graph(bundle, cut.transform.cloud, threads=threads)
+    trunk = load(cut.transform.cloud)
     if [spec.shape[1:] for spec in trunk.inputs] != [profile.symbols_shape]:
         raise BundleError(f"{bundle.path / cut.transform.cloud} is not the graph of its profile: build it again")
     return Calibrated(profile, trunk)

@@ -16,6 +16,7 @@ from splitnet.cloud.observe.observer import Observer, tell
 from splitnet.cloud.repeats import Repeats
 from splitnet.cloud.repository import Served
 from splitnet.errors import FingerprintError, LateError, OverloadedError, ServiceError
+from splitnet.runtime.backends import Backend
 from splitnet.wire.exchange import (
     DEFAULT_MAX_FRAME_BYTES,
     CutInfo,
@@ -40,6 +41,8 @@ class InferenceService:
         The models served at the start.
     threads
         Threads of one graph run.
+    backend
+        What runs the graphs; ONNX Runtime with `threads` threads without one.
     max_frame_bytes
         Largest frame accepted.
     batching
@@ -59,6 +62,7 @@ class InferenceService:
         bundles: Sequence[Bundle] = (),
         *,
         threads: int = 1,
+        backend: Backend | None = None,
         max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
         batching: BatchSettings | None = None,
         repeats: Repeats | None = None,
@@ -68,6 +72,7 @@ class InferenceService:
     ) -> None:
         self.max_frame_bytes = max_frame_bytes
         self.threads = threads
+        self.backend = backend
         self.served = Served(self.load(bundle) for bundle in bundles)
         self.batching = batching or BatchSettings()
         self._batcher: Batcher | None = None
@@ -81,7 +86,7 @@ class InferenceService:
 
         Raises BundleError, ModelError.
         """
-        model = CloudModel(bundle, threads=self.threads, max_frame_bytes=self.max_frame_bytes)
+        model = CloudModel(bundle, threads=self.threads, max_frame_bytes=self.max_frame_bytes, backend=self.backend)
         model.warm_up()
         return model
 

@@ -11,8 +11,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
-from splitnet.errors import ModelError
+from splitnet.errors import ModelError, UsageError
 from splitnet.runtime.graph import Array, TensorSpec
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -39,6 +42,10 @@ class OnnxGraph:
         What errors call the graph; the file's name by default.
     threads
         Threads of one run. The default of one keeps a device's other work alive and makes timings comparable.
+    inter_threads
+        Operators that run side by side; more than one makes ONNX Runtime look for such.
+    providers
+        ONNX Runtime's execution providers, tried in order.
 
     Raises
     ------
@@ -46,16 +53,26 @@ class OnnxGraph:
         if ONNX Runtime cannot load the graph, or fails while it runs it.
     """
 
-    def __init__(self, model: Path | bytes, *, name: str = "", threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: Path | bytes,
+        *,
+        name: str = "",
+        threads: int = 1,
+        inter_threads: int = 1,
+        providers: Sequence[str] = (CPU,),
+    ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
+        options.inter_op_num_threads = inter_threads
+        if inter_threads > 1:
+            options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
         # Warnings about graph clean-ups are not for users, and errors come as exceptions anyway.
         options.log_severity_level = 4
         name = name or (model.name if isinstance(model, Path) else "graph")
         try:
             self._session = ort.InferenceSession(
-                str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
+                str(model) if isinstance(model, Path) else model, options, providers=list(providers)
             )
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise ModelError(f"ONNX Runtime cannot load {name}: {_first_line(error)}") from error
@@ -71,6 +88,18 @@ class OnnxGraph:
         except Exception as error:
             raise ModelError(f"ONNX Runtime failed in {self.name}: {_first_line(error)}") from error
         return results
+
+
+def choose_providers(wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """`wanted`, checked; without any, CUDA where this build has it, then the CPU.
+
+    Raises UsageError, listing what this build has.
+    """
+    available = ort.get_available_providers()
+    missing = [name for name in wanted if name not in available]
+    if missing:
+        raise UsageError(f"this ONNX Runtime has no provider {missing[0]!r}; it has {', '.join(available)}")
+    return tuple(wanted) or tuple(name for name in (CUDA, CPU) if name in available)
 
 
 def _spec(node: ort.NodeArg) -> TensorSpec:

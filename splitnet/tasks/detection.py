@@ -48,15 +48,11 @@ class DetectionKind(Kind):
         chosen = chosen[np.argsort(-best[chosen], kind="stable")][:CANDIDATES]
         corners = self._corners(table[chosen, :4], setting)
         kept = _suppress(corners, classes[chosen], self.max_overlap, min(self.max_boxes, top_k or self.max_boxes))
+        found = [(chosen[number], *corners[number].tolist()) for number in kept]
         return Detections(
             tuple(
-                Box(
-                    *(float(edge) for edge in corners[number]),
-                    score=float(best[chosen[number]]),
-                    index=int(classes[chosen[number]]),
-                    label=_label(setting, int(classes[chosen[number]])),
-                )
-                for number in kept
+                Box(x1, y1, x2, y2, float(best[row]), int(classes[row]), _label(setting, int(classes[row])))
+                for row, x1, y1, x2, y2 in found
             )
         )
 

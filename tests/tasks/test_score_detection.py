@@ -9,7 +9,7 @@ import pytest
 
 from splitnet.bundle.manifest import Task
 from splitnet.errors import ModelError
-from splitnet.tasks import Detections, Score, Setting, make_kind, post_process
+from splitnet.tasks import Detections, Result, Score, Setting, make_kind, post_process
 from splitnet.wire.exchange import InferenceResponse
 from splitnet.wire.messages import response_from_message, response_to_message
 
@@ -103,7 +103,7 @@ def test_layouts_give_the_same_boxes() -> None:
 
 
 def test_they_travel() -> None:
-    results = {"score": _score(0.7), "boxes": _detect(ROWS)}
+    results: dict[str, Result] = {"score": _score(0.7), "boxes": _detect(ROWS)}
     assert response_from_message(response_to_message(InferenceResponse(results))).results == results
 
 

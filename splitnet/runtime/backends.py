@@ -1,0 +1,57 @@
+"""Which engine runs a service's graphs, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from splitnet.errors import UsageError
+from splitnet.runtime.graph import Graph
+
+BackendName = Literal["onnxruntime", "torch"]
+
+
+class Backend(Protocol):
+    """Loads graphs."""
+
+    def load(self, data: bytes, name: str) -> Graph:
+        """A graph from the bytes of an ``.onnx`` file; errors call it `name`. Raises ModelError."""
+        ...
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """ONNX Runtime: `threads` within an operator, `inter_threads` for operators side by side.
+
+    `providers` are tried in order; without any, CUDA where this build of ONNX Runtime has it, then the CPU.
+    """
+
+    threads: int = 1
+    inter_threads: int = 1
+    providers: tuple[str, ...] = ()
+
+    def load(self, data: bytes, name: str) -> Graph:
+        """Raises ModelError, or UsageError for a provider that this build does not have."""
+        from splitnet.runtime.onnxruntime_engine import OnnxGraph, choose_providers
+
+        providers = choose_providers(self.providers)
+        return OnnxGraph(data, name=name, threads=self.threads, inter_threads=self.inter_threads, providers=providers)
+
+
+@dataclass(frozen=True)
+class Torch:
+    """torch, on `device`; without one on CUDA where there is any. Its threads are those of the whole process."""
+
+    threads: int = 1
+    device: str = ""
+
+    def load(self, data: bytes, name: str) -> Graph:
+        """Raises ModelError, or UsageError where torch is not installed."""
+        try:
+            import torch
+
+            from splitnet.runtime.torch_engine import TorchGraph
+        except ImportError as error:
+            raise UsageError(f"backend torch needs {error.name}; pip install 'splitnet[train]'") from error
+        torch.set_num_threads(self.threads)
+        return TorchGraph(data, name=name, device=self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
