@@ -46,6 +46,9 @@ def serve(
         int | None, typer.Option(min=1, max=256, help="Batches that run at the same time.  [default: 1]")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=256, help="Threads of one graph run.  [default: 1]")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="What runs the graphs: onnxruntime or torch.  [default: onnxruntime]")
+    ] = None,
     queue: Annotated[
         int | None, typer.Option(min=0, help="Requests that may wait; one more is refused.  [default: 256]")
     ] = None,
@@ -83,6 +86,7 @@ def serve(
         "batching.workers": workers,
         "batching.queue": queue,
         "threads": threads,
+        "backend": backend,
         "limits.max_frame_bytes": max_frame_bytes,
         "grace": grace,
         "metrics.listen": metrics or None,

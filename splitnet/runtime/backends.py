@@ -55,3 +55,16 @@ class Torch:
             raise UsageError(f"backend torch needs {error.name}; pip install 'splitnet[train]'") from error
         torch.set_num_threads(self.threads)
         return TorchGraph(data, name=name, device=self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def make_backend(
+    name: BackendName, threads: int, inter_threads: int = 1, *, providers: tuple[str, ...] = (), device: str = ""
+) -> Backend:
+    """The backend called `name`. Raises UsageError for options of the other one."""
+    if name == "torch":
+        if providers or inter_threads != 1:
+            raise UsageError("providers and inter_threads are options of onnxruntime, and the backend is torch")
+        return Torch(threads, device)
+    if device:
+        raise UsageError("a device is an option of torch; with onnxruntime name a provider")
+    return OnnxRuntime(threads, inter_threads, providers)

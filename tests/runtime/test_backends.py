@@ -9,8 +9,7 @@ import pytest
 from splitnet.bundle import Bundle
 from splitnet.cloud.model import CloudModel
 from splitnet.errors import ModelError, UsageError
-from splitnet.runtime import onnxruntime_engine
-from splitnet.runtime.backends import Backend, OnnxRuntime, Torch
+from splitnet.runtime.backends import Backend, OnnxRuntime, Torch, make_backend
 from splitnet.runtime.onnxruntime_engine import CPU, CUDA, choose_providers
 
 
@@ -36,7 +35,7 @@ def test_answers_of_the_zoo(lite0_bundle: Bundle, backend: Backend) -> None:
 def test_cuda_is_picked_up_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider", CUDA, CPU])
     assert choose_providers() == (CUDA, CPU)
-    monkeypatch.setattr(onnxruntime_engine.ort, "get_available_providers", lambda: [CPU])
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
     assert choose_providers() == (CPU,)
     with pytest.raises(UsageError, match="no provider 'CUDAExecutionProvider'; it has CPU"):
         choose_providers([CUDA])
@@ -53,3 +52,12 @@ def test_what_torch_cannot_run() -> None:
         Torch().load(model.SerializeToString(), "g")
     with pytest.raises(ModelError, match="cannot load g"):
         Torch().load(b"no model", "g")
+
+
+def test_by_name() -> None:
+    assert make_backend("torch", 2, device="cpu") == Torch(2, "cpu")
+    assert make_backend("onnxruntime", 2, 3, providers=(CPU,)) == OnnxRuntime(2, 3, (CPU,))
+    with pytest.raises(UsageError, match="the backend is torch"):
+        make_backend("torch", 1, providers=(CPU,))
+    with pytest.raises(UsageError, match="name a provider"):
+        make_backend("onnxruntime", 1, device="cpu")

@@ -17,6 +17,7 @@ from splitnet.cloud.server import Server
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.tls import ServerCertificate
 from splitnet.errors import ConfigError, UsageError
+from splitnet.runtime.backends import make_backend
 from splitnet.wire.credentials import is_loopback
 
 
@@ -71,6 +72,9 @@ def build_service(config: ServeConfig, observer: Observer | None = None) -> Infe
     return InferenceService(
         [Bundle.load(directory) for directory in config.bundles],
         threads=config.threads,
+        backend=make_backend(
+            config.backend, config.threads, config.inter_threads, providers=config.providers, device=config.device
+        ),
         max_frame_bytes=config.limits.max_frame_bytes,
         batching=config.batching.settings,
         repeats=Repeats(config.repeats.entries, config.repeats.seconds),

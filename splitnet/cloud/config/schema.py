@@ -11,6 +11,7 @@ from splitnet.cloud.access.caller import ClientLimits
 from splitnet.cloud.batching import BatchSettings
 from splitnet.cloud.config.files import FilePath, Secret
 from splitnet.errors import UsageError
+from splitnet.runtime.backends import BackendName
 from splitnet.wire.channels import parse_address
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
@@ -147,6 +148,10 @@ class ServeConfig(Section):
     repository: FilePath | None = None
     watch: bool = False
     threads: int = Field(default=1, ge=1, le=256)
+    inter_threads: int = Field(default=1, ge=1, le=256)
+    backend: BackendName = "onnxruntime"
+    providers: tuple[str, ...] = ()
+    device: str = ""
     grace: float = Field(default=10.0, ge=0)
     tls: Tls | None = None
     access: Access = Field(default_factory=Access)
