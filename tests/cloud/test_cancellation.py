@@ -13,11 +13,14 @@ import pytest
 import featcodec
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
+from splitnet.cloud.access.caller import ANYONE, Caller
 from splitnet.cloud.batching import BatchSettings, Job
 from splitnet.cloud.inference import Outcome
 from splitnet.cloud.server import Server
+from splitnet.cloud.service import Answer
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
+from splitnet.wire.exchange import InferenceRequest
 
 
 class Counting(InferenceService):
@@ -27,6 +30,18 @@ class Counting(InferenceService):
         super().__init__([bundle], batching=BatchSettings(queue=2000))
         self.go = threading.Event()
         self.ran: list[bytes] = []
+        self.asked: list[bytes] = []
+
+    def submit(
+        self,
+        request: InferenceRequest,
+        caller: Caller = ANYONE,
+        *,
+        arrived: float | None = None,
+        deadline: float | None = None,
+    ) -> Answer:
+        self.asked.append(request.request_id)
+        return super().submit(request, caller, arrived=arrived, deadline=deadline)
 
     def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         self.ran += [job.request.request_id for job in jobs]
@@ -44,10 +59,14 @@ def message(lite0_bundle: Bundle) -> pb.InferRequest:
     )
 
 
+def _number(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
 def _numbered(message: pb.InferRequest, number: int) -> pb.InferRequest:
     copy = pb.InferRequest()
     copy.CopyFrom(message)
-    copy.request_id = number.to_bytes(16, "big")
+    copy.request_id = _number(number)
     return copy
 
 
@@ -92,7 +111,8 @@ async def test_a_cancel_message_ends_one_request_of_a_stream(lite0_bundle: Bundl
                 yield pb.InferStreamRequest(id=number, request=_numbered(message, number))
                 yield pb.InferStreamRequest(id=number, cancel=True)
             yield pb.InferStreamRequest(id=202, request=_numbered(message, 202))
-            while service.waiting != 1:
+            # Messages of a stream come in order: once this one is in line, those before it have left it.
+            while _number(202) not in service.asked or service.waiting != 1:
                 await asyncio.sleep(0.001)
             service.go.set()
 

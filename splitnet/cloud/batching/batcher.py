@@ -159,11 +159,11 @@ class Batcher:
             batch = self._take()
             if not batch:
                 continue
-            try:
-                self._execute(batch)
-            finally:
-                with self._lock:
-                    self._busy -= 1
+            outcomes = self._execute(batch)
+            # Before anyone hears of it: the next request of whoever waited for this one finds a free worker.
+            with self._lock:
+                self._busy -= 1
+            self._settle(list(zip(batch, outcomes, strict=True)))
 
     def _take(self) -> list[Job]:
         with self._lock:
@@ -193,7 +193,7 @@ class Batcher:
             self._settle([(job, error) for job in late])
         return [job for job in jobs if not job.cancelled and not job.expired(now)]
 
-    def _execute(self, batch: list[Job]) -> None:
+    def _execute(self, batch: list[Job]) -> Sequence[Outcome]:
         started = time.perf_counter()
         for job in batch:
             job.started = started
@@ -205,7 +205,7 @@ class Batcher:
         per_job = (time.perf_counter() - started) / len(batch)
         last = self.seconds_per_job
         self.seconds_per_job = per_job if not last else last + _SMOOTHING * (per_job - last)
-        self._settle(list(zip(batch, outcomes, strict=True)))
+        return outcomes
 
     def _settle(self, outcomes: list[tuple[Job, Outcome]]) -> None:
         answers = [(job.answer, outcome) for job, outcome in outcomes if job.answer is not None]
