@@ -12,9 +12,11 @@ from typing import Any
 from benchmarks.harness import Measured, main
 from benchmarks.ray.cluster import cluster, deployed, free_ports, replica_processes
 from benchmarks.ray.frames import Delivery, deliver, expected_outputs, requests, tiny_bundle
+from splitnet.cloud.ray_app import APPLICATION
 from splitnet.errors import UnavailableError
 
 FRAMES = 10_000
+SERVE_BATCH = "serve-batch"
 
 
 def measure(short: bool) -> Measured:
@@ -29,14 +31,15 @@ def measure(short: bool) -> Measured:
             from benchmarks.ray.serve_batch import ServeBatchReplica
 
             ports = free_ports()
-            # In turns, for the machine's other work meets both.
-            for turn in range(1 if short else 3):
-                with deployed(bundle.path, ports) as address:
-                    rates["ours"].append(_rate(address, request, count // 5))
-                    if turn == 0:
-                        deliveries = [_killing(address, request, count // 2, unary) for unary in (True, False)]
-                with deployed(bundle.path, ports, ServeBatchReplica) as address:
-                    rates["serve_batch"].append(_rate(address, request, count // 5))
+            with deployed(bundle.path, ports) as address:
+                deliveries = [_killing(address, request, count // 2, unary) for unary in (True, False)]
+                with deployed(bundle.path, ports, ServeBatchReplica, SERVE_BATCH):
+                    # In turns, for the machine's other work meets both.
+                    for turn in range(2 if short else 13):
+                        for name, application in (("ours", APPLICATION), ("serve_batch", SERVE_BATCH)):
+                            found = asyncio.run(deliver(address, request, count // 20, application=application))
+                            if turn:
+                                rates[name].append(len(found.answers) / found.seconds)
     for one, how in zip(deliveries, ("unary", "streams"), strict=True):
         rows.append(
             {
@@ -77,13 +80,6 @@ async def _two_again() -> None:
     async with asyncio.timeout(120):
         while len(replica_processes()) != 2:
             await asyncio.sleep(0.2)
-
-
-def _rate(address: str, request: Any, count: int) -> float:
-    """Requests a second, after some that do not count."""
-    asyncio.run(deliver(address, request, count // 5))
-    found = asyncio.run(deliver(address, request, count))
-    return len(found.answers) / found.seconds
 
 
 if __name__ == "__main__":

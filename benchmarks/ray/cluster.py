@@ -48,16 +48,18 @@ def cluster() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def deployed(bundle: Path, ports: tuple[int, int], replica: type[Replica] = Replica) -> Iterator[str]:
-    """Two replicas, and the address to send to; `ports` are for gRPC and for HTTP."""
+def deployed(
+    bundle: Path, ports: tuple[int, int], replica: type[Replica] = Replica, name: str = APPLICATION
+) -> Iterator[str]:
+    """Two replicas, and the address to send to; `ports` are for gRPC and for HTTP, `name` is the application's."""
     from ray import serve
 
     settings = AppSettings(bundles=(bundle,), num_cpus=0.1, stream_seconds=5.0, grace_seconds=6.0)
-    run(build(settings, replica), grpc_port=ports[0], http_port=ports[1])
+    run(build(settings, replica), grpc_port=ports[0], http_port=ports[1], name=name)
     try:
         yield f"127.0.0.1:{ports[0]}"
     finally:
-        serve.delete(APPLICATION)
+        serve.delete(name)
 
 
 def free_ports() -> tuple[int, int]:

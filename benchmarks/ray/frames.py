@@ -28,7 +28,6 @@ TIMEOUT = 60.0
 POLICY = RetryPolicy(attempts=12, first=0.05, factor=2.0, longest=3.0)
 TOLERANCE = 1e-5
 """Relative; the answers of two frames differ by five times that at least."""
-CREDENTIALS = Credentials(application="splitnet")
 
 
 def tiny_bundle(folder: Path) -> Bundle:
@@ -98,11 +97,14 @@ async def deliver(
     in_flight: int = 2,
     victim: int | None = None,
     unary: bool = True,
+    application: str = "splitnet",
 ) -> Delivery:
     """Send `count` frames; `victim`, a process, is killed once half of them are answered."""
     found = Delivery()
     numbers = iter(range(count))
-    transports = [AsyncGrpcTransport(address, CREDENTIALS, unary=unary) for _ in range(devices)]
+    transports = [
+        AsyncGrpcTransport(address, Credentials(application=application), unary=unary) for _ in range(devices)
+    ]
     started = time.perf_counter()
 
     async def one(transport: AsyncGrpcTransport, number: int) -> None:

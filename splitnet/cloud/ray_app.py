@@ -110,7 +110,9 @@ def build(settings: AppSettings, replica: type[Replica] = Replica) -> Applicatio
     return bound
 
 
-def run(application: Application, *, grpc_port: int = GRPC_PORT, http_port: int = 8000) -> None:
+def run(
+    application: Application, *, grpc_port: int = GRPC_PORT, http_port: int = 8000, name: str = APPLICATION
+) -> None:
     """Start Serve's proxies on the Ray cluster that this process is connected to, and the application on them.
 
     The proxy for HTTP cannot be left out; it is on the loopback address, and the application answers nothing there.
@@ -120,7 +122,7 @@ def run(application: Application, *, grpc_port: int = GRPC_PORT, http_port: int 
         grpc_options=gRPCOptions(port=grpc_port, grpc_servicer_functions=[SERVICER_FUNCTION]),
     )
     # With a route, though only gRPC is served: Serve's proxies do not know an application that has none.
-    serve.run(application, name=APPLICATION, route_prefix=f"/{APPLICATION}")
+    serve.run(application, name=name, route_prefix=f"/{name}")
 
 
 def limit_messages(max_frame_bytes: int) -> None:
