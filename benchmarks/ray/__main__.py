@@ -60,6 +60,10 @@ def measure(short: bool) -> Measured:
             "serve.ray_failed_attempts": float(sum(sum(one.retried.values()) for one in deliveries)),
             "serve.ray_requests_per_s": median(rates["ours"]),
             "serve.ray_requests_per_s_serve_batch": median(rates["serve_batch"]),
+            # Pair by pair: on a machine that others use too, rates differ more between turns than between batchers.
+            "serve.ray_batcher_vs_serve_batch": median(
+                ours / theirs for ours, theirs in zip(rates["ours"], rates["serve_batch"], strict=True)
+            ),
         },
         rows,
     )
