@@ -43,15 +43,22 @@ class Run:
 
 
 async def closed_loop(
-    address: str, requests: Requests, devices: int, seconds: float, *, in_flight: int = 1, warm_up: float = 1.0
+    address: str,
+    requests: Requests,
+    devices: int,
+    seconds: float,
+    *,
+    in_flight: int = 1,
+    warm_up: float = 1.0,
+    stop: asyncio.Event | None = None,
 ) -> Run:
-    """`devices` streams, each with `in_flight` requests at a time, for `seconds` after the warm-up."""
+    """`devices` streams, each with `in_flight` requests at a time, for `seconds` after the warm-up or until `stop`."""
     record = Record()
     streams = [Device(address, record) for _ in range(devices)]
     until = time.perf_counter() + warm_up + seconds
 
     async def keep_sending(device: Device) -> None:
-        while (now := time.perf_counter()) < until:
+        while (now := time.perf_counter()) < until and not (stop and stop.is_set()):
             await device.send(requests.draw(), now)
 
     senders = [keep_sending(device) for device in streams for _ in range(in_flight)]

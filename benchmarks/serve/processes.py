@@ -49,10 +49,14 @@ class Served:
 
 
 @contextlib.contextmanager
-def server(bundle: Path, core: int, log: Path, options: Sequence[str] = ()) -> Iterator[Served]:
-    """`splitnet serve` on one core, until the end of the block. Raises UnavailableError."""
+def server(bundle: Path | None, core: int, log: Path, options: Sequence[str] = ()) -> Iterator[Served]:
+    """`splitnet serve` on one core, until the end of the block; `options` name what is served where no bundle does.
+
+    Raises UnavailableError.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "splitnet", "serve", "--bundle", str(bundle), "--listen", "127.0.0.1:0", *options]
+    what = () if bundle is None else ("--bundle", str(bundle))
+    command = [sys.executable, "-m", "splitnet", "serve", *what, "--listen", "127.0.0.1:0", *options]
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             ["taskset", "-c", str(core), *command], stdout=subprocess.PIPE, stderr=errors, text=True

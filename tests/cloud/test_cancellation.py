@@ -79,9 +79,9 @@ async def test_expired_and_cancelled_requests_do_not_reach_the_network(
         first = stub.Infer(_numbered(message, 1), timeout=60)
         while not service.ran:
             await asyncio.sleep(0.001)
-        cancelled = [stub.Infer(_numbered(message, 1000 + number), timeout=60) for number in range(400)]
-        expired = [stub.Infer(_numbered(message, 2000 + number), timeout=0.4) for number in range(400)]
-        while service.in_flight < 801 and not expired[-1].done():
+        cancelled = [stub.Infer(_numbered(message, 1000 + number), timeout=60) for number in range(500)]
+        expired = [stub.Infer(_numbered(message, 2000 + number), timeout=0.4) for number in range(500)]
+        while service.in_flight < 1001 and not expired[-1].done():
             await asyncio.sleep(0.001)
         for call in cancelled:
             call.cancel()
