@@ -158,12 +158,13 @@ def main(
         max_replicas=replicas,
     )
     limit_messages(settings.service.limits.max_frame_bytes)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     ray.init(address=address or None, include_dashboard=False, log_to_driver=False)
     try:
         run(build(settings), grpc_port=port, http_port=http_port)
+        # Only now: Ray puts handlers of its own in their place when it starts.
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
         print(f"serving on 127.0.0.1:{port}", flush=True)
         stop.wait()
         serve.shutdown()
