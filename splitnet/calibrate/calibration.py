@@ -13,7 +13,7 @@ import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, Task
 from splitnet.calibrate.curve import STEPS, Curve, loss_key, measure_curve, reference_answers
-from splitnet.calibrate.fidelity import DISTORTIONS
+from splitnet.calibrate.fidelity import measure_of
 from splitnet.calibrate.geometry import Geometry, geometry
 from splitnet.calibrate.moments import Moments
 from splitnet.calibrate.photos import Advance, Distinct, load_inputs
@@ -37,7 +37,7 @@ _COUNTED_VALUES = 16_000_000
 
 
 WEIGHTS = {"classification": 1.0, "embedding": 0.5, "tensor": 1.0}
-"""What a task's distortion counts for each kind. A cosine distance of 0.03 is as small a loss as 0.045 nats."""
+"""What a task's distortion counts for each kind, 1 for others. A cosine distance of 0.03 is as small a loss as 0.045 nats."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class CutCalibration:
             photos=len(self.photos),
             folds=self.settings.folds,
             seed=self.settings.seed,
-            loss=loss_key(next(iter(self._tasks))),
+            loss=loss_key(self._tasks[0][0]),
             rows=rows,
         )
         return Calibrated(profiles[-1], tuple(profiles[:-1]), curve)
@@ -134,7 +134,7 @@ class CutCalibration:
         # The curve is measured anew each time: another ladder keeps the gradients and the profiles.
         del settings["steps"]
         # What was not chosen counts too: other defaults make other profiles.
-        settings["weights"] = {task.name: weight for task, weight in self._tasks.items()}
+        settings["weights"] = {task.name: weight for task, weight in self._tasks}
         return {
             "settings": settings,
             "constants": [RIDGE, POINT_SHARE, TABLES, RADIUS, POINTS, COUNTED],
@@ -234,8 +234,8 @@ class CutCalibration:
         def distortion(noisy: Array, numbers: Array) -> Array:
             answers = reference_answers(model, self.cut, noisy)
             found = np.zeros(len(noisy))
-            for task, weight in self._tasks.items():
-                measure = DISTORTIONS[task.kind][1]
+            for task, weight in self._tasks:
+                measure = measure_of(task.kind)[1]
                 found += weight * measure(reference[task.name][photos[numbers]], answers[task.name])
             return found
 
@@ -254,7 +254,7 @@ class CutCalibration:
             "method": self.settings.method,
             "photos": str(photos),
             "seed": str(self.settings.seed),
-            "tasks": ",".join(f"{task.name}={weight:g}" for task, weight in self._tasks.items()),
+            "tasks": ",".join(f"{task.name}={weight:g}" for task, weight in self._tasks),
         }
 
     def _counter(self, what: str, total: int) -> Any:
@@ -268,13 +268,13 @@ class CutCalibration:
         return count
 
 
-def _weighted(bundle: Bundle, weights: Mapping[str, float]) -> dict[Task, float]:
+def _weighted(bundle: Bundle, weights: Mapping[str, float]) -> tuple[tuple[Task, float], ...]:
     for name, weight in weights.items():
         bundle.task(name)
         if not (np.isfinite(weight) and weight >= 0):
             raise UsageError(f"the weight of task {name!r} is {weight:g}; give a number from 0 up")
-    found = {task: weights.get(task.name, WEIGHTS[task.kind]) for task in bundle.manifest.tasks}
-    found = {task: weight for task, weight in found.items() if weight > 0}
+    asked = ((task, weights.get(task.name, WEIGHTS.get(task.kind, 1.0))) for task in bundle.manifest.tasks)
+    found = tuple((task, weight) for task, weight in asked if weight > 0)
     if not found:
         raise UsageError("every task has the weight 0: at least one must count")
     return found

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 import featcodec
 from splitnet.bundle.manifest import Cut, Task
-from splitnet.calibrate.fidelity import DISTORTIONS
+from splitnet.calibrate.fidelity import measure_of
 from splitnet.cloud.model import CloudModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -89,7 +89,7 @@ def measure_step(
     distortions, agreement = {}, {}
     for name, answer in found_by_task.items():
         kind = model.heads[name].task.kind
-        distortions[name] = DISTORTIONS[kind][1](reference[name], answer)
+        distortions[name] = measure_of(kind)[1](reference[name], answer)
         if kind == "classification":
             agreement[name] = (reference[name].argmax(1) == answer.argmax(1)).astype(float)
     return Measured(sizes, distortions, agreement)
@@ -107,7 +107,7 @@ def row(step: float, measured: Measured, tasks: Mapping[str, Task], seed: int) -
 
 def loss_key(task: Task) -> str:
     """The key of a task's distortion in a row."""
-    return f"{task.name}.{DISTORTIONS[task.kind][0]}"
+    return f"{task.name}.{measure_of(task.kind)[0]}"
 
 
 def default_step(curve: Curve, fidelity: float) -> float:

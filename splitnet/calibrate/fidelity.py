@@ -45,3 +45,8 @@ DISTORTIONS: dict[str, tuple[str, Callable[[Array, Array], Array]]] = {
     "tensor": ("relative_error", relative_error),
 }
 """Kind of a task -> name and function of its distortion."""
+
+
+def measure_of(kind: str) -> tuple[str, Callable[[Array, Array], Array]]:
+    """Name and function for a kind of task; for kinds without one of their own that of a tensor."""
+    return DISTORTIONS.get(kind, DISTORTIONS["tensor"])

@@ -8,7 +8,7 @@ is sure. An embedding's 1 - cosine is half the squared distance of unit vectors:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
@@ -48,7 +48,9 @@ class Gradients:
         Standard deviation of the features.
     """
 
-    def __init__(self, network: str, cut: str, tasks: Mapping[Task, float], deviation: float, seed: int) -> None:
+    def __init__(
+        self, network: str, cut: str, tasks: Sequence[tuple[Task, float]], deviation: float, seed: int
+    ) -> None:
         self._module = cast("Resumable", ZOO[network].build())
         self._cut, self._tasks, self._deviation, self._seed = cut, tasks, deviation, seed
         for parameter in cast("torch.nn.Module", self._module).parameters():
@@ -72,7 +74,7 @@ class Gradients:
                 # Independent signs: the mean outer product of the sum is the weighted sum of the tasks' matrices.
                 total = sum(
                     (weight**0.5 * (outputs[task.output] * _direction(task, outputs[task.output], generator)).sum())
-                    for task, weight in self._tasks.items()
+                    for task, weight in self._tasks
                 )
                 (gradient,) = torch.autograd.grad(cast("Tensor", total), features, retain_graph=True)
                 if not bool(torch.isfinite(gradient).all()):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from splitnet.calibrate.fidelity import cosine_distance, kl_divergence, relative_error
+from splitnet.calibrate.fidelity import cosine_distance, kl_divergence, measure_of, relative_error
 
 
 def test_kl_divergence_of_two_coins() -> None:
@@ -29,3 +29,8 @@ def test_cosine_distance_of_right_angles_and_opposites() -> None:
 def test_relative_error_is_per_photo() -> None:
     reference = np.ones((2, 2, 2))
     assert np.allclose(relative_error(reference, reference * np.array([1.5, 1]).reshape(2, 1, 1)), [0.25, 0])
+
+
+def test_a_kind_without_a_measure_of_its_own_is_measured_as_a_tensor() -> None:
+    assert measure_of("classification") == ("kl", kl_divergence)
+    assert measure_of("detection") == measure_of("tensor") == ("relative_error", relative_error)
