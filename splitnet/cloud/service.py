@@ -217,10 +217,12 @@ class InferenceService:
     def _start(
         self, request: InferenceRequest, caller: Caller, arrived: float | None, deadline: float | None
     ) -> Answer:
-        answer: Answer = asyncio.get_running_loop().create_future()
-        job = self._job(request, caller, arrived, deadline, answer)
         if self._batcher is None:
             self._batcher = Batcher(self.run, self.batching)
+        arrived = time.perf_counter() if arrived is None else arrived
+        self._batcher.check(caller.share, arrived, deadline)
+        answer: Answer = asyncio.get_running_loop().create_future()
+        job = self._job(request, caller, arrived, deadline, answer)
         self._batcher.submit(job)
         answer.add_done_callback(lambda done: tell(self.observer, job, done))
         return answer

@@ -92,6 +92,13 @@ class Batcher:
         """Jobs of a client that no worker has begun."""
         return self._queue.held(client)
 
+    def check(self, client: str, arrived: float, deadline: float | None) -> None:
+        """As `submit` for a request that would be too late, before anything else is done for it: under overload this
+        is what most requests cost. Raises OverloadedError.
+        """
+        with self._lock:
+            self._in_time(client, arrived, deadline)
+
     def submit(self, job: Job) -> None:
         """Put a job in line; its future gets the outcome.
 
@@ -101,11 +108,7 @@ class Batcher:
             with a hint when to come back, if the line is full, or so long that the deadline would pass in it.
         """
         with self._lock:
-            wait = self._expected_wait(job)
-            if job.deadline is not None and wait > 0 and job.arrived + _MARGIN * wait > job.deadline:
-                raise self._overloaded(
-                    f"about {wait:.1f} s of work wait already, more than the deadline allows", wait, "deadline"
-                )
+            wait = self._in_time(job.client, job.arrived, job.deadline)
             evicted = self._queue.push(job, self.settings.workers - self._busy)
             if evicted is None:
                 raise self._overloaded(
@@ -135,12 +138,21 @@ class Batcher:
         for _ in range(self._decoders):
             self._ahead.put(None)
 
-    def _expected_wait(self, job: Job) -> float:
+    def _in_time(self, client: str, arrived: float, deadline: float | None) -> float:
+        """The expected wait. Raises OverloadedError where the deadline would pass in it."""
+        wait = self._expected_wait(client)
+        if deadline is not None and wait > 0 and arrived + _MARGIN * wait > deadline:
+            raise self._overloaded(
+                f"about {wait:.1f} s of work wait already, more than the deadline allows", wait, "deadline"
+            )
+        return wait
+
+    def _expected_wait(self, client: str) -> float:
         """Seconds until a worker is free for one more job of this client, if the line moves as it did; 0: at once."""
         if self._busy < self.settings.workers and not len(self._queue):
             return 0.0
         # In one turn of the line each client is served once, so it takes as many turns as this client has jobs in it.
-        turns = self._queue.held(job.client) + 1
+        turns = self._queue.held(client) + 1
         ahead = min(len(self._queue), turns * self._queue.clients) + self.settings.max_batch * self._busy
         return ahead * self.seconds_per_job / self.settings.workers
 
