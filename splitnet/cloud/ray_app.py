@@ -11,6 +11,7 @@ and a proxy that has TLS.
 import contextlib
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +29,11 @@ try:
     from ray.serve import Application
     from ray.serve.config import AutoscalingConfig, HTTPOptions, gRPCOptions
 except ImportError as error:
-    raise UsageError(f"the Ray engine needs {error.name}; pip install 'splitnet[ray]'") from error
+    problem = UsageError(f"the Ray engine needs {error.name}; pip install 'splitnet[ray]'")
+    if __name__ != "__main__":
+        raise problem from error
+    print(f"splitnet: {problem}", file=sys.stderr)
+    sys.exit(2)
 
 APPLICATION = "splitnet"
 """Name of the application; clients say it where a cluster has several (`application` in their metadata)."""
