@@ -129,8 +129,10 @@ std::vector<u8> encode_all(const Shape &s, const u16 *values) {
     choices.zeros = 8 * zeros >= count;
     choose_references(s, values, choices);
     std::vector<u16> copy(values, values + count);
-    Collector collected(count);
     const Rules rules(s, kMode);
+    // A 0 with a flag of its own needs nothing else; other values that and a symbol, on large maps two flags more.
+    const std::size_t flagged = choices.zeros ? zeros : 0, items = (choices.zeros ? 2 : 1) + (rules.large ? 2 : 0);
+    Collector collected(flagged + items * (count - flagged), count - flagged);
     Pass<Collector, Mixer>(s, choices, rules, copy.data(), collected).run();
     choose_shapes(s, collected.symbols(), choices);
     for (Record &one : collected.symbols()) {

@@ -29,8 +29,9 @@ bool wide() { return false; }
 FEATCODEC_INLINE i64 products(const std::int16_t *x, const std::int16_t *y, std::size_t count) {
     i64 sum = 0;
     for (std::size_t first = 0; first < count; first += kBlock) {
+        const std::size_t last = std::min<std::size_t>(count, first + kBlock);
         i32 part = 0;  // at most 2^22 * 256
-        for (std::size_t i = first; i < std::min<std::size_t>(count, first + kBlock); ++i) part += i32{x[i]} * i32{y[i]};
+        for (std::size_t i = first; i < last; ++i) part += i32{x[i]} * i32{y[i]};
         sum += part;
     }
     return sum;
