@@ -31,6 +31,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+FAULT = "the service failed; its log says why"
+"""All that a client hears of a defect of the service."""
+
 
 class SplitnetError(Exception):
     """Root of the tree; its message is one line that says what was wrong and what to do."""
@@ -68,12 +71,14 @@ class ServiceError(SplitnetError):
     """An answer of the service that is not a result; `code` is the name of its gRPC status code.
 
     `reason` tells causes of one code apart in metrics and logs: one word of few, empty where the code says it all.
+    `retry_after` is in seconds: when trying again may help; None where it never does, or nobody knows.
 
     The service core raises these, the transports carry them, the client raises the same class again.
     """
 
     code: ClassVar[str] = "UNKNOWN"
     reason: str = ""
+    retry_after: float | None = None
 
 
 class InvalidRequestError(ServiceError):
@@ -95,10 +100,7 @@ class FingerprintError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """A limit was reached: the line is full, a client's share is used up, or the frame is too large.
-
-    `retry_after` is in seconds: when trying again may help; None where it never does.
-    """
+    """A limit was reached: the line is full, a client's share is used up, or the frame is too large."""
 
     code = "RESOURCE_EXHAUSTED"
 
@@ -145,9 +147,12 @@ class UnimplementedError(ServiceError):
 
 
 class InternalError(ServiceError):
-    """The service failed in a way that is its own fault."""
+    """The service failed in a way that is its own fault; clients are told no more than that."""
 
     code = "INTERNAL"
+
+    def __init__(self, message: str = FAULT) -> None:
+        super().__init__(message)
 
 
 SERVICE_ERRORS: dict[str, type[ServiceError]] = {

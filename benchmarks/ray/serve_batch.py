@@ -9,8 +9,7 @@ from ray import serve
 
 from splitnet.bundle import Bundle
 from splitnet.cloud.access import Caller
-from splitnet.cloud.batching import Job
-from splitnet.cloud.inference import Outcome
+from splitnet.cloud.batching import Job, Outcome
 from splitnet.cloud.ray_replica import Replica, ReplicaSettings
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import ServiceError
@@ -39,6 +38,7 @@ class ServeBatched(InferenceService):
         answer.add_done_callback(lambda _: task.cancel())
         return answer
 
+    # Ray leaves it unannotated; where Ray is not installed, nothing is there to ignore.
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator,unused-ignore]
     async def together(self, jobs: list[Job]) -> Any:
         """Serve gives this one job and collects them."""

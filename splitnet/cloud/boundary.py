@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 from splitnet.cloud.observe import Observer
-from splitnet.errors import InvalidRequestError, ServiceError
+from splitnet.errors import FAULT, InvalidRequestError, ServiceError
 from splitnet.v1 import admin_pb2 as admin_pb
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.channels import DETAILS, code_of
@@ -127,13 +127,12 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if isinstance(error, ServiceError):
-        retry = getattr(error, "retry_after", None)
-        if retry:
-            context.set_trailing_metadata(((DETAILS, retry_details(error, retry)),))
+        if error.retry_after:
+            context.set_trailing_metadata(((DETAILS, retry_details(error, error.retry_after)),))
         await context.abort(code_of(error), str(error))
     else:
         log.error("call failed", exc_info=error)
-        await context.abort(grpc.StatusCode.INTERNAL, "the service failed; its log says why")
+        await context.abort(grpc.StatusCode.INTERNAL, FAULT)
     raise AssertionError("abort always raises")
 
 

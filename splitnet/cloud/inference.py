@@ -9,14 +9,13 @@ import numpy as np
 import structlog
 
 from splitnet.bundle.manifest import Cut
-from splitnet.cloud.batching import Job
+from splitnet.cloud.batching import Job, Outcome
 from splitnet.cloud.decoding import Content
 from splitnet.cloud.model import CloudModel, Head
 from splitnet.errors import CancelledError, InternalError, InvalidRequestError, LateError, ServiceError
 from splitnet.runtime import Array
 from splitnet.wire.exchange import InferenceResponse, Timing
 
-Outcome = InferenceResponse | ServiceError
 log = structlog.get_logger("splitnet.server")
 
 
@@ -50,7 +49,7 @@ def run_batch(jobs: Sequence[Job], waiting: int = 0) -> list[Outcome]:
             outcomes |= {job: error for job, _ in part}
         except Exception as error:  # the boundary: whatever else fails is ours, and its detail stays here
             log.exception("request failed", model=part[0][0].request.model, cut=part[0][0].cut.name)
-            failure = InternalError("the service failed; its log says why")
+            failure = InternalError()
             failure.__cause__ = error
             outcomes |= {job: failure for job, _ in part}
     return [outcomes[job] for job in jobs]

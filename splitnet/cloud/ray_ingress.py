@@ -10,14 +10,12 @@ from typing import Any
 
 import grpc
 
+from splitnet.errors import FAULT
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 
 SERVICER_FUNCTION = f"{__name__}.add_inference_service"
 TIME_LEFT = "splitnet-time-left"
 """Metadata key under which a replica is told how many seconds the client still waits."""
-
-FAULT = "the service failed; its log says why"
-"""The one text with which a replica says INTERNAL. With any other it is Serve that speaks: the replica is gone."""
 
 _LOST = "the replica that had this request is gone; send it again"
 _INTERNAL = (grpc.StatusCode.INTERNAL, grpc.StatusCode.INTERNAL.value[0])
@@ -73,7 +71,10 @@ def _stream(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], AsyncIterat
 
 
 def _hide(context: Any) -> None:
-    """A replica that died is no defect and may be tried again; Serve's own text would also show its stack."""
+    """A replica that died is no defect and may be tried again; Serve's own text would also show its stack.
+
+    `FAULT` is the one text with which a replica says INTERNAL: with any other it is Serve that speaks.
+    """
     if context.code() in _INTERNAL and _text(context.details()) != FAULT:
         context.set_code(grpc.StatusCode.UNAVAILABLE)
         context.set_details(_LOST)

@@ -17,10 +17,10 @@ from splitnet.cloud.boundary import retry_details
 from splitnet.cloud.config.assemble import build_service
 from splitnet.cloud.config.loading import read_config, with_options
 from splitnet.cloud.config.schema import ServeConfig
-from splitnet.cloud.ray_ingress import FAULT, TIME_LEFT
+from splitnet.cloud.ray_ingress import TIME_LEFT
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.servicer import InferenceServicer
-from splitnet.errors import InternalError, ServiceError, UsageError
+from splitnet.errors import FAULT, InternalError, ServiceError, UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.channels import DETAILS, code_of
 
@@ -174,6 +174,5 @@ def _refuse(context: Any, error: Exception) -> None:
         code, text = grpc.StatusCode.INTERNAL, FAULT
     context.set_code(code)
     context.set_details(text)
-    retry = getattr(error, "retry_after", None)
-    if retry and isinstance(error, ServiceError):
-        context.set_trailing_metadata([(DETAILS, retry_details(error, retry))])
+    if isinstance(error, ServiceError) and error.retry_after:
+        context.set_trailing_metadata([(DETAILS, retry_details(error, error.retry_after))])

@@ -9,10 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from splitnet.cloud.batching import Answer
 from splitnet.errors import InvalidRequestError, ServiceError, UnavailableError
-from splitnet.wire.exchange import InferenceRequest, InferenceResponse
+from splitnet.wire.exchange import InferenceRequest
 
-Answer = asyncio.Future[InferenceResponse]
 Key = tuple[str, bytes]
 Content = tuple[object, ...]
 

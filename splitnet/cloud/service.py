@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import featcodec
 from splitnet.bundle import Bundle
 from splitnet.cloud.access import ANYONE, Authenticator, Caller, Limiter, Peer, Session
-from splitnet.cloud.batching import Batcher, BatchSettings, Job
-from splitnet.cloud.inference import Outcome, run_batch
+from splitnet.cloud.batching import Answer, Batcher, BatchSettings, Job, Outcome
+from splitnet.cloud.inference import run_batch
 from splitnet.cloud.model import CloudModel
 from splitnet.cloud.observe.observer import Observer, tell
 from splitnet.cloud.repeats import Repeats
@@ -25,8 +25,6 @@ from splitnet.wire.exchange import (
     ModelInfo,
     ModelSummary,
 )
-
-Answer = asyncio.Future[InferenceResponse]
 
 
 class InferenceService:
@@ -184,6 +182,7 @@ class InferenceService:
         ------
         UnknownError, FingerprintError, InvalidRequestError, OverloadedError, LateError, PermissionDeniedError
         """
+        arrived = time.perf_counter() if arrived is None else arrived
         try:
             job = self._job(request, caller, arrived, deadline, None)
         except ServiceError as error:
@@ -231,7 +230,7 @@ class InferenceService:
         self,
         request: InferenceRequest,
         caller: Caller,
-        arrived: float | None,
+        arrived: float,
         deadline: float | None,
         answer: Answer | None,
     ) -> Job:
@@ -247,7 +246,6 @@ class InferenceService:
         model = self.served.find(request.model, request.version, request.fingerprint)
         _check_fingerprint(model, request.fingerprint)
         heads = model.wanted(request.tasks, caller.permits)
-        arrived = time.perf_counter() if arrived is None else arrived
         return Job(request, caller, model, model.cut(request.cut), heads, arrived, deadline, answer)
 
 

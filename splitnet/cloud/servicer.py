@@ -13,6 +13,7 @@ import grpc
 import structlog
 
 from splitnet.cloud.access import Caller
+from splitnet.cloud.batching import Answer
 from splitnet.cloud.peers import peer_of
 from splitnet.cloud.repository.download import Downloads
 from splitnet.cloud.service import InferenceService
@@ -21,13 +22,11 @@ from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
 from splitnet.wire.channels import code_of
-from splitnet.wire.exchange import InferenceResponse
 
 STREAM_WINDOW = 32
 """Requests of one stream in flight at once; past that the stream is not read, and HTTP/2 slows the client down."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Answer = asyncio.Future[InferenceResponse]
 log = structlog.get_logger("splitnet.server")
 
 
@@ -164,7 +163,7 @@ class InferenceServicer(pb_grpc.InferenceServiceServicer):
             raise
         except Exception as error:  # the boundary: whatever else fails is ours, and its detail stays here
             log.exception("request failed", model=message.model, cut=message.cut)
-            raise self._refused(InternalError("the service failed; its log says why"), caller) from error
+            raise self._refused(InternalError(), caller) from error
 
     def _refused(self, error: ServiceError, caller: Caller) -> ServiceError:
         self._service.observer.refused(error, caller)
@@ -182,11 +181,11 @@ def _reply(number: int, answer: Answer) -> pb.InferStreamResponse:
     if isinstance(error, ServiceError):
         return _refusal(number, error)
     log.error("request failed", exc_info=error)
-    return _refusal(number, InternalError("the service failed; its log says why"))
+    return _refusal(number, InternalError())
 
 
 def _refusal(number: int, error: ServiceError) -> pb.InferStreamResponse:
-    retry = getattr(error, "retry_after", None) or 0.0
+    retry = error.retry_after or 0.0
     return pb.InferStreamResponse(
         id=number, error=pb.Error(code=code_of(error).value[0], message=str(error), retry_after=retry)
     )

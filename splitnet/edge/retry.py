@@ -53,7 +53,7 @@ class RetryPolicy:
 
     def pause(self, sent: int, error: ServiceError) -> float | None:
         """Seconds to wait after the request was sent `sent` times and met `error`; None: give up."""
-        hint: float | None = getattr(error, "retry_after", None)
+        hint = error.retry_after
         can_help = isinstance(error, UnavailableError) or (isinstance(error, OverloadedError) and hint is not None)
         if sent >= self.attempts or not can_help:
             return None

@@ -138,7 +138,7 @@ def test_a_forwarded_identity_is_believed_from_proxies_only(access: Authenticato
     assert _who(access, Peer("ipv4:10.1.2.3:99", forwarded)).identity == "phone.example.org"
     assert _who(access, Peer("ipv6:%5B::ffff:10.1.2.3%5D:99", forwarded)).identity == "phone.example.org"
     assert _who(access, _bearer(TOKEN, "ipv4:10.1.2.3:99")).identity == "camera"
-    for address in ("ipv4:11.1.2.3:99", "unix:/tmp/x", "", "ipv4:", "ipv6:%5B10.0.0.1%5D:1"[:9]):
+    for address in ("ipv4:11.1.2.3:99", "unix:socket", "", "ipv4:", "ipv6:%5B10.0.0.1%5D:1"[:9]):
         with pytest.raises(UnauthenticatedError):
             access.session(Peer(address, forwarded))
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from splitnet.cloud.access import Caller, Permits
-from splitnet.cloud.batching import Batcher, BatchSettings, Job
-from splitnet.cloud.batching.batcher import Outcome
+from splitnet.cloud.batching import Batcher, BatchSettings, Job, Outcome
 from splitnet.errors import InternalError, InvalidRequestError, LateError, OverloadedError
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse
 

@@ -14,10 +14,8 @@ import featcodec
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
 from splitnet.cloud.access.caller import ANYONE, Caller
-from splitnet.cloud.batching import BatchSettings, Job
-from splitnet.cloud.inference import Outcome
+from splitnet.cloud.batching import Answer, BatchSettings, Job, Outcome
 from splitnet.cloud.server import Server
-from splitnet.cloud.service import Answer
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire.exchange import InferenceRequest

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from splitnet.cloud.repeats import Answer, Repeats
+from splitnet.cloud.batching import Answer
+from splitnet.cloud.repeats import Repeats
 from splitnet.errors import InvalidRequestError, LateError, UnavailableError
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse
 

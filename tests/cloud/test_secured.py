@@ -24,8 +24,7 @@ from splitnet.cli.exit_codes import ExitCode
 from splitnet.cloud import InferenceService
 from splitnet.cloud.access import Authenticator, ClientLimits, Clients
 from splitnet.cloud.access.clients_file import token_hash
-from splitnet.cloud.batching import Job
-from splitnet.cloud.inference import Outcome
+from splitnet.cloud.batching import Job, Outcome
 from splitnet.cloud.model import CloudModel
 from splitnet.cloud.server import Server
 from splitnet.cloud.tls import ServerCertificate

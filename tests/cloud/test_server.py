@@ -17,8 +17,7 @@ import featcodec
 from featcodec.testing import hostile_frames
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
-from splitnet.cloud.batching import BatchSettings, Job
-from splitnet.cloud.inference import Outcome
+from splitnet.cloud.batching import BatchSettings, Job, Outcome
 from splitnet.cloud.observe.health import SERVICE_NAME
 from splitnet.cloud.server import Server
 from splitnet.cloud.servicer import STREAM_WINDOW

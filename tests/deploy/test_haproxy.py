@@ -20,8 +20,7 @@ import pytest
 import featcodec
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
-from splitnet.cloud.batching import Job
-from splitnet.cloud.inference import Outcome
+from splitnet.cloud.batching import Job, Outcome
 from splitnet.cloud.observe.watch import PageSettings, Watch
 from splitnet.cloud.server import Server
 from splitnet.edge.grpc_aio_transport import AsyncGrpcTransport

@@ -2,6 +2,6 @@
 
 from splitnet.cloud.batching.batcher import Batcher, BatchSettings
 from splitnet.cloud.batching.fair_queue import FairQueue
-from splitnet.cloud.batching.job import Job
+from splitnet.cloud.batching.job import Answer, Job, Outcome
 
-__all__ = ["BatchSettings", "Batcher", "FairQueue", "Job"]
+__all__ = ["Answer", "BatchSettings", "Batcher", "FairQueue", "Job", "Outcome"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
@@ -13,13 +12,11 @@ from queue import SimpleQueue
 import structlog
 
 from splitnet.cloud.batching.fair_queue import FairQueue
-from splitnet.cloud.batching.job import Job
+from splitnet.cloud.batching.job import Answer, Job, Outcome
 from splitnet.errors import InternalError, LateError, OverloadedError, ServiceError
-from splitnet.wire.exchange import InferenceResponse
 
 log = structlog.get_logger("splitnet.server")
 
-Outcome = InferenceResponse | ServiceError
 _SMOOTHING = 0.05
 _LONGEST_RETRY = 5.0
 _MARGIN = 1.25
@@ -52,7 +49,7 @@ class BatchSettings:
 
 
 class Batcher:
-    """Runs jobs in batches. `submit` and `cancel` belong to the event loop, `run` to the workers' threads.
+    """Runs jobs in batches. `check` and `submit` belong to the event loop, `run` to the workers' threads.
 
     What costs a request: one hand-over to a thread, and one back for the whole batch. Work that is cancelled or whose
     deadline passes while it waits never reaches `run`.
@@ -69,6 +66,7 @@ class Batcher:
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._ahead: SimpleQueue[Job | None] = SimpleQueue()
         self._busy = 0
+        self._running = 0
         self._decoders = self.settings.decoder_threads
         self._closed = False
         self.in_flight = 0
@@ -87,10 +85,6 @@ class Batcher:
     def waiting(self) -> int:
         """Jobs that no worker has begun."""
         return len(self._queue)
-
-    def held(self, client: str) -> int:
-        """Jobs of a client that no worker has begun."""
-        return self._queue.held(client)
 
     def check(self, client: str, arrived: float, deadline: float | None) -> None:
         """As `submit` for a request that would be too late, before anything else is done for it: under overload this
@@ -153,7 +147,7 @@ class Batcher:
             return 0.0
         # In one turn of the line each client is served once, so it takes as many turns as this client has jobs in it.
         turns = self._queue.held(client) + 1
-        ahead = min(len(self._queue), turns * self._queue.clients) + self.settings.max_batch * self._busy
+        ahead = min(len(self._queue), turns * self._queue.clients) + self._running
         return ahead * self.seconds_per_job / self.settings.workers
 
     def _overloaded(self, why: str, wait: float, reason: str) -> OverloadedError:
@@ -175,6 +169,7 @@ class Batcher:
             # Before anyone hears of it: the next request of whoever waited for this one finds a free worker.
             with self._lock:
                 self._busy -= 1
+                self._running -= len(batch)
             self._settle(list(zip(batch, outcomes, strict=True)))
 
     def _take(self) -> list[Job]:
@@ -185,6 +180,7 @@ class Batcher:
             self._busy += 1
             if self.settings.max_wait:
                 self._fill(batch)
+            self._running += len(batch)
             return batch
 
     def _fill(self, batch: list[Job]) -> None:
@@ -203,17 +199,15 @@ class Batcher:
         if late:
             error = LateError("the deadline passed before the request reached the network")
             self._settle([(job, error) for job in late])
-        return [job for job in jobs if not job.cancelled and not job.expired(now)]
+        return [job for job in jobs if not (job.cancelled or job in late)]
 
     def _execute(self, batch: list[Job]) -> Sequence[Outcome]:
         started = time.perf_counter()
-        for job in batch:
-            job.started = started
         try:
             outcomes = self._run_batch(batch)
         except Exception:  # the boundary: whatever fails is ours, and its detail stays in the log
             log.exception("batch failed", requests=len(batch))
-            outcomes = [InternalError("the service failed; its log says why")] * len(batch)
+            outcomes = [InternalError()] * len(batch)
         per_job = (time.perf_counter() - started) / len(batch)
         last = self.seconds_per_job
         self.seconds_per_job = per_job if not last else last + _SMOOTHING * (per_job - last)
@@ -238,7 +232,7 @@ class Batcher:
                     continue
 
 
-def _deliver(outcomes: list[tuple[asyncio.Future[InferenceResponse], Outcome]]) -> None:
+def _deliver(outcomes: list[tuple[Answer, Outcome]]) -> None:
     for answer, outcome in outcomes:
         if answer.done():
             continue

@@ -53,7 +53,7 @@ class FairQueue(Generic[J]):
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
         self._heaps: dict[Hashable, list[Entry[J]]] = defaultdict(list)
         self._clients: dict[str, _Client[J]] = defaultdict(_Client)
-        self._live: dict[J, None] = {}
+        self._live: dict[J, int] = {}
         self._dead = 0
         self._virtual = 0.0
         self._numbers = count()
@@ -118,8 +118,8 @@ class FairQueue(Generic[J]):
         heap = self._heaps.get(group)
         found: list[J] = []
         while heap and len(found) < most:
-            _, start, _, job = heappop(heap)
-            if job not in self._live:
+            _, start, number, job = heappop(heap)
+            if self._live.get(job) != number:
                 self._dead -= 1
                 continue
             self._virtual = max(self._virtual, start)
@@ -134,8 +134,8 @@ class FairQueue(Generic[J]):
         client.jobs[job] = None
         client.size += job.size
         self.size += job.size
-        self._live[job] = None
-        heappush(self._heaps[job.group], (-job.priority, start, next(self._numbers), job))
+        number = self._live[job] = next(self._numbers)
+        heappush(self._heaps[job.group], (-job.priority, start, number, job))
 
     def _forget(self, job: J) -> None:
         del self._live[job]
@@ -174,12 +174,12 @@ class FairQueue(Generic[J]):
         return evicted
 
     def _drop_dead(self, heap: list[Entry[J]]) -> None:
-        while heap and heap[0][3] not in self._live:
+        while heap and self._live.get(heap[0][3]) != heap[0][2]:
             heappop(heap)
             self._dead -= 1
 
     def _compact(self) -> None:
         for heap in self._heaps.values():
-            heap[:] = [entry for entry in heap if entry[3] in self._live]
+            heap[:] = [entry for entry in heap if self._live.get(entry[3]) == entry[2]]
             heapify(heap)
         self._dead = 0

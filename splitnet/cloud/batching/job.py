@@ -14,6 +14,8 @@ from splitnet.cloud.model import CloudModel, Head
 from splitnet.errors import InternalError, ServiceError
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse
 
+Answer = asyncio.Future[InferenceResponse]
+Outcome = InferenceResponse | ServiceError
 Group = tuple[object, ...]
 
 
@@ -21,7 +23,7 @@ Group = tuple[object, ...]
 class Job:
     """A request with what it resolved to. It holds its model, so a model that is unloaded meanwhile stays until then.
 
-    `arrived`, `deadline` and `started` are readings of `time.perf_counter`; `answer` belongs to the loop of
+    `arrived` and `deadline` are readings of `time.perf_counter`; `answer` belongs to the loop of
     `submit`, and is None where a thread waits.
     """
 
@@ -32,10 +34,9 @@ class Job:
     heads: tuple[Head, ...]
     arrived: float
     deadline: float | None
-    answer: asyncio.Future[InferenceResponse] | None
+    answer: Answer | None
     group: Group = field(init=False)
     size: int = field(init=False)
-    started: float = 0.0
     decode_seconds: float = 0.0
     _content: Content | None = None
     _error: ServiceError | None = None
@@ -76,7 +77,7 @@ class Job:
                 except ServiceError as error:
                     self._error = error
                 except Exception as error:  # noqa: BLE001 - a defect of ours: logged where the batch runs
-                    self._error = InternalError("the service failed; its log says why")
+                    self._error = InternalError()
                     self._error.__cause__ = error
                 self.decode_seconds = time.perf_counter() - started
         if self._error is not None:

@@ -85,7 +85,7 @@ def tell(observer: Observer, job: Job, answer: asyncio.Future[InferenceResponse]
     elif isinstance(error, ServiceError):
         observer.failed(job, error)
     else:
-        observer.failed(job, InternalError("the service failed; its log says why"))
+        observer.failed(job, InternalError())
 
 
 def message(error: ServiceError) -> str:
