@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard codecs/featcodec/_native/*.cpp codecs/featcodec/_native/*.h)
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard codecs/featcodec/_native/*.cpp codecs/featcodec/_native/*.h splitnet/tasks/_native/*.cpp)
 	@[ -x $(PYTHON) ] || python3 -m venv $(VENV)
 	@echo "setting up $(VENV) (once, about 2 minutes)"
 	@# torch first and alone: without the exact version in place, another package's range would bring a CUDA build.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from ray import serve
@@ -24,7 +25,8 @@ class ServeBatched(InferenceService):
     ) -> asyncio.Future[InferenceResponse]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[InferenceResponse] = loop.create_future()
-        job = self._job(request, caller, arrived, deadline, answer)
+        began = time.perf_counter() if arrived is None else arrived
+        job = self._job(request, caller, began, deadline, answer)
 
         async def settle() -> None:
             outcome: Outcome = await self.together(job)

@@ -11,7 +11,16 @@ Needs numpy alone; compression libraries are imported when a spec uses them.
 
 from __future__ import annotations
 
-from featcodec.codec import decode, decode_coefficients, decode_many, encode, encode_many, encode_symbols, info
+from featcodec.codec import (
+    decode,
+    decode_coefficients,
+    decode_many,
+    encode,
+    encode_many,
+    encode_symbols,
+    info,
+    is_transform,
+)
 from featcodec.contract import ArrayCoder, ByteCoder, Profile, Quantiser, Stage
 from featcodec.errors import (
     ChecksumError,
@@ -71,6 +80,7 @@ __all__ = [
     "encode_symbols",
     "info",
     "integer",
+    "is_transform",
     "list_stages",
     "load_profile",
     "make_profile",

@@ -22,7 +22,9 @@ from featcodec.errors import (
 )
 from featcodec.header import FrameInfo, TensorInfo
 from featcodec.limits import Limits
+from featcodec.seen import decode_seen, remember
 from featcodec.spec import Spec, parse_spec
+from featcodec.words import expand
 
 _FINGERPRINT_STORED = 8  # bytes of a profile's SHA-256 in a frame: enough to tell one's own profiles apart
 _DEFAULT_LIMITS = Limits()
@@ -99,6 +101,10 @@ def decode_coefficients(
     For a frame that holds one array coded by a spec such as "transform:step=1.75|rans"; the features are their
     synthesis (docs/profile.md), which a network's graph can do. Raises as `decode`; FrameError for another spec.
     """
+    with _memory_limited():
+        found = decode_seen(frame, profiles, limits)
+    if found is not None:
+        return found
     header, payloads, spec, profile = _opened(frame, profiles, limits, single=True)
     quantiser = _transform(spec, FrameError)
     tensor = header.tensors[0]
@@ -106,7 +112,22 @@ def decode_coefficients(
         raise FrameError("the frame's array has no elements")
     limits.check("decoded_bytes", tensor.count * _FLOAT32.itemsize)
     with _memory_limited():
-        return quantiser.reconstruct(_decode_symbols(tensor, payloads[0], spec, profile, limits), profile)
+        coded, shape, dtype = _coded_symbols(tensor, payloads[0], spec, profile, limits)
+        coder_profile = quantiser.coder_profile(profile)
+        at_once = spec.coder.decode_coefficients(coded, shape, dtype, coder_profile)
+        if at_once is not None:
+            remember(frames.view(frame), header, spec, profile)
+            return at_once
+        return quantiser.reconstruct(spec.coder.decode(coded, shape, dtype, coder_profile), profile)
+
+
+def is_transform(frame: Buffer) -> bool:
+    """Whether a frame's quantiser is `transform`, by its first bytes alone: nothing else is read or checked."""
+    head = bytes(frames.view(frame)[5:261])
+    try:
+        return expand(head[1 : 1 + head[0]]).partition("|")[0].partition(":")[0].strip() == "transform"
+    except (FrameError, IndexError):
+        return False
 
 
 def info(frame: Buffer, *, limits: Limits = _DEFAULT_LIMITS) -> FrameInfo:
@@ -238,6 +259,14 @@ def _decode_symbols(
     tensor: TensorInfo, payload: memoryview, spec: Spec, profile: Profile | None, limits: Limits
 ) -> Array:
     """The symbols of a tensor that has elements."""
+    coded, shape, symbol_dtype = _coded_symbols(tensor, payload, spec, profile, limits)
+    return spec.coder.decode(coded, shape, symbol_dtype, spec.quantiser.coder_profile(profile))
+
+
+def _coded_symbols(
+    tensor: TensorInfo, payload: memoryview, spec: Spec, profile: Profile | None, limits: Limits
+) -> tuple[memoryview, tuple[int, ...], np.dtype[Any]]:
+    """What the array coder decodes, and the shape and dtype of the symbols in it."""
     dtype, inner = tensor.dtype, tensor.shape or (1,)
     _require_dtype(spec, dtype, FrameError)
     expected = spec.quantiser.params_size(dtype, inner)
@@ -250,7 +279,7 @@ def _decode_symbols(
     symbol_dtype = spec.quantiser.symbol_dtype(dtype)
     limits.check("decoded_bytes", tensor.count * symbol_dtype.itemsize)
     coded = _unpack(payload, spec, spec.coder.coded_size(tensor.count, symbol_dtype))
-    return spec.coder.decode(coded, symbols_shape, symbol_dtype, spec.quantiser.coder_profile(profile))
+    return coded, symbols_shape, symbol_dtype
 
 
 def _unpack(payload: memoryview, spec: Spec, size: int | None) -> memoryview:

@@ -140,6 +140,13 @@ class ArrayCoder(Stage):
         bytes left over. The result may be a view of `data`. Raises PayloadError."""
         raise NotImplementedError
 
+    def decode_coefficients(
+        self, data: memoryview, shape: tuple[int, ...], dtype: np.dtype[Any], profile: Profile | None
+    ) -> Array | None:
+        """What `TransformQuantiser.reconstruct` makes of `decode`'s symbols, to the bit, where this coder does both
+        in one pass; None where it does not. Raises PayloadError."""
+        return None
+
 
 @dataclass(frozen=True)
 class ByteCoder(Stage):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from featcodec.errors import InputError, ProfileError
 from featcodec.profile_checks import DTYPES, NAMES, check, inverse
 from featcodec.profile_contexts import ContextLayout
 from featcodec.profile_step import ProfileAtStep, StepCache
+
+if TYPE_CHECKING:
+    from featcodec.seen import Head
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +62,8 @@ class TransformProfile:
     """SHA-256 of the file."""
     _data: bytes
     _steps: StepCache = field(init=False)
+    heads: dict[bytes, Head] = field(init=False, default_factory=dict)
+    """Of frames that were decoded with it: `featcodec.seen`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_steps", StepCache(self))

@@ -39,7 +39,7 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
     expected: tuple[int, ...] = (1, *cut.shape)
     dtype: str = cut.dtype
     try:
-        transformed = profile is not None and _quantiser(featcodec.info(frame, limits=limits)) == "transform"
+        transformed = profile is not None and featcodec.is_transform(frame)
         if profile is not None and transformed:
             expected, dtype = (1, *profile.symbols_shape), "float32"
             values = featcodec.decode_coefficients(frame, profiles=profiles, limits=limits)[np.newaxis]
@@ -63,10 +63,6 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
     if not transformed and not np.isfinite(values).all():
         raise InvalidRequestError(f"the frame for cut {cut.name} holds NaN or infinity")
     return Content(values, transformed)
-
-
-def _quantiser(header: featcodec.FrameInfo) -> str:
-    return header.spec.partition("|")[0].partition(":")[0].strip()
 
 
 def _wrong_profile(fingerprint: bytes, model: CloudModel, cut: Cut) -> str:

@@ -14,6 +14,7 @@ from splitnet.cloud.decoding import Content
 from splitnet.cloud.model import CloudModel, Head
 from splitnet.errors import CancelledError, InternalError, InvalidRequestError, LateError, ServiceError
 from splitnet.runtime import Array
+from splitnet.tasks.softmax import all_finite
 from splitnet.wire.exchange import InferenceResponse, Timing
 
 log = structlog.get_logger("splitnet.server")
@@ -61,15 +62,11 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], wai
     started = time.perf_counter()
     outputs, ran = run_heads(first.model, first.cut, first.heads, values, content.coefficients)
     answered = time.perf_counter()
-    finite = {
-        head.task.name: np.atleast_1d(np.isfinite(output.reshape(len(values), -1)).all(axis=1))
-        for head, output in outputs
-    }
     for number, (job, _) in enumerate(part):
         try:
             results = {}
             for head, output in outputs:
-                if not finite[head.task.name][number]:
+                if not all_finite(output[number]):
                     raise InvalidRequestError(f"the frame's features give task {head.task.name!r} NaN or infinity")
                 results[head.task.name] = head.result(output[number], job.request.top_k)
         except ServiceError as error:

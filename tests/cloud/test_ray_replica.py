@@ -15,9 +15,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.cloud.ray_ingress import FAULT, TIME_LEFT, add_inference_service
+from splitnet.cloud.ray_ingress import TIME_LEFT, add_inference_service
 from splitnet.cloud.ray_replica import Replica, ReplicaSettings
-from splitnet.errors import ConfigError, InternalError, OverloadedError, UsageError
+from splitnet.errors import FAULT, ConfigError, InternalError, OverloadedError, UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.channels import DETAILS
 

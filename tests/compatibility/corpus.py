@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import featcodec
+from featcodec.array_coders.rans import Rans
 from featcodec.contract import Array
+from featcodec.quantisers import transform
 from featcodec.testing import (
     profile_specs,
     small_profile,
@@ -120,6 +122,12 @@ def coefficients(
                 yield f"{name}/{kind}/{spec}/frame", frame
                 decoded = featcodec.decode_coefficients(frame, profiles={profile.fingerprint: profile})
                 yield f"{name}/{kind}/{spec}/decoded", decoded.tobytes()
+            # The two passes that decoding to coefficients does at once.
+            at_step, coder = profile.at(step), Rans()
+            coded = memoryview(bytes(coder.encode(given, at_step)))
+            again = coder.decode(coded, given.shape, given.dtype, at_step)
+            yield f"{name}/{kind}/{step}/symbols", again.tobytes()
+            yield f"{name}/{kind}/{step}/reconstructed", transform.reconstruct(again, at_step).tobytes()
 
 
 def broken(most: int | None) -> Iterator[Result]:

@@ -26,7 +26,8 @@ pytestmark = [
 # Compiling takes most of the time, so one build stands for all here.
 ORDINARY = [build for build in BUILDS if build.name == "aarch64 -O1"]
 PAIRS = {f"{coder}{kind}" for coder in ("rans_", "ctx_", "floats_", "ProfileCoder.") for kind in ("encode", "decode")}
-OTHERS = {"extent", "quantise", "look_up", "reconstruct", "ProfileTables", "ProfileCoder", "ProfileCoder.set_contexts"}
+OTHERS = {"extent", "quantise", "look_up", "reconstruct", "ProfileTables", "ProfileCoder"}
+OTHERS |= {"ProfileCoder.set_contexts", "ProfileCoder.decode_coefficients"}
 # All that decodes symbols, but for two files that read the position of a whole number's leading bit from its float32,
 # which is exact.
 WITHOUT_FLOATS = [

@@ -13,7 +13,8 @@ _NAMES = """
 ArrayCoder ByteCoder ChecksumError Extension FeatcodecError FrameError FrameInfo InputError LimitError Limits
 MissingLibraryError NonFiniteError ParameterInfo PayloadError Profile ProfileError ProfileRequiredError Quantiser Spec
 SpecError Stage StageInfo TensorInfo TransformProfile TruncatedError UnsupportedError choice decode decode_coefficients
-decode_many encode encode_many encode_symbols info integer list_stages load_profile make_profile number parse_spec
+decode_many encode encode_many encode_symbols info integer is_transform list_stages load_profile make_profile number
+parse_spec
 """
 PUBLIC = _NAMES.split()
 

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from splitnet.errors import ModelError
-from splitnet.tasks import KINDS, Classification, Embedding, Tensor, post_process
+from splitnet.tasks import KINDS, Classification, Embedding, Tensor, post_process, softmax
+from splitnet.tasks._native import kernels
 
 
 def test_classification_is_a_softmax_in_order() -> None:
@@ -47,3 +50,37 @@ def test_an_unknown_kind_lists_the_known_ones() -> None:
     with pytest.raises(ModelError, match=r"unknown kind of task 'poetry'; known: classification, embedding, tensor"):
         post_process("poetry", np.zeros(1, dtype=np.float32))
     assert sorted(KINDS) == ["classification", "detection", "embedding", "score", "tensor"]
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=100, derandomize=True, database=None)
+def test_the_kernels_equal_their_references(data: st.DataObject) -> None:
+    assert kernels is not None, "the extension module was not built"
+    size = data.draw(st.integers(1, 300))
+    spread = data.draw(st.sampled_from([0.0, 1.0, 30.0, 1e30]))
+    logits = (np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))).standard_normal(size) * spread).astype("f4")
+    if data.draw(st.booleans()):
+        logits = logits.round()
+    count = data.draw(st.integers(1, size))
+    assert softmax.top_classes(logits, count) == softmax.top_classes_reference(logits, count)
+    assert softmax.all_finite(logits)
+    logits[data.draw(st.integers(0, size - 1))] = data.draw(st.sampled_from([np.nan, -np.nan, np.inf, -np.inf]))
+    assert not softmax.all_finite(logits)
+
+
+def test_logits_that_are_no_plain_array_are_taken_too() -> None:
+    strided = np.arange(12, dtype=np.float32)[::2]
+    assert softmax.top_classes(strided, 2) == softmax.top_classes(strided.copy(), 2)
+    assert softmax.all_finite(strided)
+    assert not softmax.all_finite(np.array([1.0, np.inf]))
+    assert softmax.all_finite(np.zeros((2, 3), np.float32))
+    assert softmax.all_finite(np.zeros((0,), np.float32))
+
+
+def test_kernels_refuse_what_would_lead_outside() -> None:
+    assert kernels is not None
+    for logits, count in ((np.zeros(3, np.float32), 4), (np.zeros(3, np.float32), 0), (np.zeros(0, np.float32), 0)):
+        with pytest.raises(ValueError, match="more classes than logits"):
+            kernels.top_classes(logits, count)
+    with pytest.raises(ValueError, match="finite"):
+        kernels.top_classes(np.array([1.0, np.nan], np.float32), 1)

@@ -7,7 +7,7 @@
 namespace featcodec::rans {
 namespace {
 
-constexpr int kMostMagnitude = 127, kMostSum = 8191, kFraction = 6;
+constexpr int kFraction = 6;
 constexpr std::uint32_t kExactFloat = 1u << 24;
 
 // The index of a number's logarithm: bit length - 1, then the six bits after the leading one.
@@ -38,7 +38,7 @@ void Magnitudes::note(std::size_t row, const std::int16_t *symbols) {
         out[c] = static_cast<std::uint8_t>(magnitude);
         sum += static_cast<std::uint32_t>(magnitude);
     }
-    sums[row] = static_cast<std::uint16_t>(std::min<std::uint32_t>(sum, kMostSum));
+    sums[row] = static_cast<std::uint16_t>(std::min(sum, kMostSum));
 }
 
 Contexts::Contexts(const Given &given)

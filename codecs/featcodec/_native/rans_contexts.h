@@ -1,11 +1,15 @@
 // A coefficient's table from the magnitudes of rows coded before it. The reference is featcodec/profile_contexts.py.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace featcodec::rans {
+
+constexpr int kMostMagnitude = 127;
+constexpr std::uint32_t kMostSum = 8191;
 
 // What was coded so far: clamped magnitudes of every coefficient, and each row's clamped sum.
 struct Magnitudes {
@@ -17,6 +21,24 @@ struct Magnitudes {
         : of(rows * components), sums(rows), components(components) {}
     // One row's symbols.
     void note(std::size_t row, const std::int16_t *symbols);
+
+    // The same symbol by symbol, of a row that is noted for the first time: those that are 0 need not be added.
+    class Row {
+       public:
+        Row(std::uint8_t *of, std::uint16_t &sum) : of_(of), sum_(sum) {}
+        void add(std::size_t c, std::int16_t symbol) {
+            const int magnitude = std::min(symbol < 0 ? -symbol : symbol, kMostMagnitude);
+            of_[c] = static_cast<std::uint8_t>(magnitude);
+            total_ += static_cast<std::uint32_t>(magnitude);
+        }
+        void end() { sum_ = static_cast<std::uint16_t>(std::min(total_, kMostSum)); }
+
+       private:
+        std::uint8_t *of_;
+        std::uint16_t &sum_;
+        std::uint32_t total_ = 0;
+    };
+    Row row(std::size_t row) { return {&of[row * components], sums[row]}; }
 };
 
 class Contexts {

@@ -5,16 +5,12 @@
 #include <cstring>
 
 #include "bits.h"
+#include "rans_profile_decoder.h"
 
 namespace featcodec::rans {
 namespace {
 
-constexpr std::size_t kMany = 65536;  // values from which four states take turns
-constexpr std::size_t kMostStates = 4;
 constexpr std::size_t kMostWords = 3;  // that one value takes: an escape, its length, its bits
-
-std::size_t states_for(std::size_t count) { return count < kMany ? 1 : kMostStates; }
-std::uint32_t start_for(std::size_t count) { return count < kMany ? 0 : kLow; }
 
 // Writes words back to front. The states are members of arrays that the caller keeps in registers.
 class Pushing {
@@ -58,46 +54,6 @@ class Pushing {
     std::uint16_t *end_, *at_;
 };
 
-class Popping {
-   public:
-    Popping(const std::uint8_t *data, std::size_t size, std::size_t count) : start_(start_for(count)) {
-        const std::size_t states = states_for(count);
-        const std::size_t width = states > 1 ? 4 : size <= 4 ? size : 3 + (size + 1) % 2, head = states * width;
-        if (size < head || (size - head) % 2) throw Corrupt("the payload is cut short or has bytes left over");
-        for (std::size_t s = 0; s < states; ++s)
-            for (std::size_t b = 0; b < width; ++b) x[s] |= static_cast<std::uint32_t>(*data++) << (8 * b);
-        words_.resize((size - head) / 2);
-        for (auto &word : words_) word = static_cast<std::uint16_t>(data[0] | data[1] << 8), data += 2;
-        next_ = words_.data();
-        end_ = next_ + words_.size();
-    }
-
-    std::uint32_t refilled(std::uint32_t state) {
-        if (state < kLow && next_ != end_) [[unlikely]]
-            return state << 16 | *next_++;
-        return state;
-    }
-
-    std::uint32_t bits(std::uint32_t &state, int count) {
-        const std::uint32_t value = state & ((1u << count) - 1);
-        state = refilled(state >> count);
-        return value;
-    }
-
-    // Raises unless all is used and every state is where the encoder began.
-    void finish(std::size_t states) const {
-        if (next_ != end_ || std::any_of(x, x + states, [&](std::uint32_t state) { return state != start_; }))
-            throw Corrupt("the payload's states do not end where they began");
-    }
-
-    std::uint32_t x[kMostStates] = {};
-
-   private:
-    std::vector<std::uint16_t> words_;
-    const std::uint16_t *next_, *end_;
-    std::uint32_t start_;
-};
-
 // Sign into the lowest bit: the order of a table's symbols.
 std::uint32_t folded(std::int32_t value) { return static_cast<std::uint32_t>(value < 0 ? -2 * value - 1 : 2 * value); }
 
@@ -106,38 +62,6 @@ void push_escape(Pushing &out, std::uint32_t &x, std::uint32_t symbol) {
     out.bits(x, below ? symbol - (1u << below) : symbol, std::max(below, 1));
     out.bits(x, static_cast<std::uint32_t>(below), 4);
 }
-
-std::uint32_t pop_escape(Popping &in, std::uint32_t &x) {
-    const int below = static_cast<int>(in.bits(x, 4));
-    return in.bits(x, std::max(below, 1)) + (below ? 1u << below : 0);
-}
-
-// Any symbol but 0, whose slots are already excluded.
-std::uint32_t find_other(const ProfileTables::Lookup &table, std::uint32_t slot) {
-    const std::uint16_t *starts = table.starts;
-    if (slot < starts[5]) return 1u + (slot >= starts[2]) + (slot >= starts[3]) + (slot >= starts[4]);
-    std::uint32_t symbol = table.first[slot >> kProfileBucketShift];
-    while (starts[symbol + 1] <= slot) ++symbol;  // ends: the last start is kTotal
-    return symbol;
-}
-
-// The tables of one row after the other, in either direction.
-class RowTables {
-   public:
-    RowTables(const ProfileCoder &coder, const Magnitudes &before)
-        : coder_(coder), before_(before), sums_(coder.contexts ? coder.components : 0), tables_(sums_.size()) {}
-
-    const std::uint8_t *operator()(std::size_t block, std::size_t row) {
-        if (!coder_.contexts) return &coder_.chosen[row * coder_.components];
-        return coder_.contexts->tables(block, row, before_, sums_.data(), tables_.data());
-    }
-
-   private:
-    const ProfileCoder &coder_;
-    const Magnitudes &before_;
-    std::vector<std::uint32_t> sums_;
-    std::vector<std::uint8_t> tables_;
-};
 
 template <std::size_t S>
 void push_row(Pushing &out, std::uint32_t *states, const ProfileTables &tables, const std::uint8_t *chosen,
@@ -154,29 +78,6 @@ void push_row(Pushing &out, std::uint32_t *states, const ProfileTables &tables, 
         out.symbol(x, entries[symbol]);
     }
     if (S == 1) states[0] = only;
-}
-
-// Writes what is not 0 only.
-template <std::size_t S>
-void pop_row(Popping &in, const ProfileTables &tables, const std::uint8_t *chosen, std::int16_t *symbols,
-             std::size_t components, std::size_t first) {
-    std::uint32_t only = in.x[0];
-    for (std::size_t c = 0; c < components; ++c) {
-        std::uint32_t &x = S == 1 ? only : in.x[(first + c) % S];
-        const ProfileTables::Lookup table = tables.lookup(chosen[c]);
-        const std::uint32_t slot = x & (kTotal - 1), zero = table.starts[1];
-        if (slot < zero) {
-            x = in.refilled(zero * (x >> kBits) + slot);
-            continue;
-        }
-        std::uint32_t symbol = find_other(table, slot);
-        const std::uint32_t start = table.starts[symbol];
-        x = in.refilled((table.starts[symbol + 1] - start) * (x >> kBits) + slot - start);
-        if (symbol == tables.escape()) [[unlikely]]
-            symbol = pop_escape(in, x);
-        symbols[c] = static_cast<std::int16_t>(unfold(symbol));
-    }
-    if (S == 1) in.x[0] = only;
 }
 
 }  // namespace
@@ -226,22 +127,8 @@ std::vector<std::uint8_t> ProfileCoder::encode(const std::int16_t *symbols) cons
 }
 
 void ProfileCoder::decode(const std::uint8_t *data, std::size_t size, std::int16_t *symbols) const {
-    Popping in(data, size, count());
-    Magnitudes magnitudes(contexts ? blocks * rows : 0, components);
-    RowTables tables_of(*this, magnitudes);
-    const std::size_t streams = states_for(count());
     std::fill_n(symbols, count(), std::int16_t{0});
-    for (std::size_t block = 0; block < blocks; ++block)
-        for (std::size_t j = 0; j < rows; ++j) {
-            const std::size_t row = block * rows + j, first = row * components;
-            const std::uint8_t *chosen_here = tables_of(block, j);
-            if (streams == 1)
-                pop_row<1>(in, *tables, chosen_here, symbols + first, components, first);
-            else
-                pop_row<kMostStates>(in, *tables, chosen_here, symbols + first, components, first);
-            if (contexts) magnitudes.note(row, symbols + first);
-        }
-    in.finish(streams);
+    pop_all(*this, data, size, [symbols](std::size_t at, std::int16_t value) { symbols[at] = value; });
 }
 
 }  // namespace featcodec::rans

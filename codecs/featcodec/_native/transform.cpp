@@ -10,7 +10,7 @@
 #include <cstring>
 #include <memory>
 
-#include "rans_profile.h"
+#include "rans_profile_decoder.h"
 
 namespace nb = nanobind;
 
@@ -20,6 +20,22 @@ namespace {
 using rans::Contexts;
 using rans::ProfileCoder;
 using rans::ProfileTables;
+
+// What symbols stand for: values[chosen[place]][|symbol|] with the symbol's sign, or |symbol| times step beyond `width`.
+struct Points {
+    const std::uint8_t *chosen;  // (rows, components): which row of `values`
+    const float *values;         // (tables, width)
+    std::size_t width;
+    float step;
+
+    float of(std::int16_t symbol, std::size_t place) const {
+        const int magnitude = symbol < 0 ? -symbol : symbol;
+        const float value = static_cast<std::size_t>(magnitude) < width
+                                ? values[chosen[place] * width + static_cast<std::size_t>(magnitude)]
+                                : static_cast<float>(magnitude) * step;
+        return symbol < 0 ? -value : value;
+    }
+};
 
 template <class T, int N>
 using Given = nb::ndarray<const T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
@@ -77,6 +93,27 @@ void decode(const ProfileCoder &coder, Given<std::uint8_t, 1> data, Out<std::int
     coder.decode(data.data(), data.size(), symbols.data());
 }
 
+// `reconstruct` of what `decode` gives, in one pass.
+void decode_coefficients(const ProfileCoder &coder, Given<std::uint8_t, 1> data, Given<std::uint8_t, 2> chosen,
+                         Given<float, 2> values, float step, Out<float, 1> coefficients) {
+    if (coefficients.size() != coder.count() || chosen.shape(0) != coder.rows || chosen.shape(1) != coder.components)
+        throw nb::value_error("coefficients and tables of another shape than the symbols");
+    if (!values.shape(1) || *std::max_element(chosen.data(), chosen.data() + chosen.size()) >= values.shape(0))
+        throw nb::value_error("a table without values");
+    const Points points{chosen.data(), values.data(), values.shape(1), step};
+    float *out = coefficients.data();
+    const std::size_t period = chosen.size();
+    nb::gil_scoped_release unlocked;
+    std::memset(out, 0, coder.count() * sizeof *out);
+    // One block is the usual case, and a division for each value is not free.
+    if (coder.blocks == 1)
+        rans::pop_all(coder, data.data(), data.size(),
+                      [&](std::size_t at, std::int16_t value) { out[at] = points.of(value, at); });
+    else
+        rans::pop_all(coder, data.data(), data.size(),
+                      [&](std::size_t at, std::int16_t value) { out[at] = points.of(value, at % period); });
+}
+
 // coefficients[i] = sign times values[chosen[i]][|symbol|], or |symbol| times step beyond the values.
 void reconstruct(Given<std::int16_t, 1> symbols, Given<std::uint8_t, 1> chosen, Given<float, 2> values, float step,
                  Out<float, 1> coefficients) {
@@ -86,17 +123,12 @@ void reconstruct(Given<std::int16_t, 1> symbols, Given<std::uint8_t, 1> chosen, 
     if (!width || *std::max_element(chosen.data(), chosen.data() + period) >= values.shape(0))
         throw nb::value_error("a table without values");
     const std::int16_t *in = symbols.data();
-    const std::uint8_t *tables = chosen.data();
-    const float *table = values.data();
+    const Points points{chosen.data(), values.data(), width, step};
     float *out = coefficients.data();
     nb::gil_scoped_release unlocked;
     std::memset(out, 0, count * sizeof *out);
     const auto one = [&](std::size_t i, std::size_t place) {
-        const int symbol = in[i], magnitude = symbol < 0 ? -symbol : symbol;
-        const float value = static_cast<std::size_t>(magnitude) < width
-                                ? table[tables[place] * width + static_cast<std::size_t>(magnitude)]
-                                : static_cast<float>(magnitude) * step;
-        out[i] = symbol < 0 ? -value : value;
+        out[i] = points.of(in[i], place);
     };
     for (std::size_t start = 0; start < count; start += period) {
         std::size_t place = 0;
@@ -121,7 +153,9 @@ void bind_transform(nb::module_ &m) {
         .def("set_contexts", &set_contexts, nb::arg("pattern"), nb::arg("back"), nb::arg("weights"), nb::arg("bias"),
              nb::arg("quiet"), nb::arg("logarithms"), nb::arg("alpha"))
         .def("encode", &encode, nb::arg("symbols"))
-        .def("decode", &decode, nb::arg("data"), nb::arg("symbols"));
+        .def("decode", &decode, nb::arg("data"), nb::arg("symbols"))
+        .def("decode_coefficients", &decode_coefficients, nb::arg("data"), nb::arg("chosen"), nb::arg("values"),
+             nb::arg("step"), nb::arg("coefficients"));
     m.def("reconstruct", &reconstruct, nb::arg("symbols"), nb::arg("chosen"), nb::arg("values"), nb::arg("step"),
           nb::arg("coefficients"));
 }

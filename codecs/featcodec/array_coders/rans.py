@@ -65,6 +65,13 @@ class Rans(ArrayCoder):
             raise PayloadError(f"rans: {error}") from error
         return symbols
 
+    def decode_coefficients(
+        self, data: memoryview, shape: tuple[int, ...], dtype: np.dtype[Any], profile: Profile | None
+    ) -> Array | None:
+        if kernels is None or not len(data) or data[0] not in rans_profile.MODES:
+            return None
+        return rans_profile.decode_coefficients(data, profile) if _has_tables(profile, shape, dtype) else None
+
 
 def _has_tables(profile: Profile | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> TypeGuard[ProfileAtStep]:
     """Only a transform quantiser hands its coder a profile at a step."""

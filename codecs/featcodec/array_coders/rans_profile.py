@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -43,15 +44,34 @@ def decode(data: memoryview, shape: tuple[int, ...], at_step: ProfileAtStep) -> 
     """int16 symbols (B, P, C) of a payload of mode 3 or 4. Raises PayloadError."""
     if kernels is None:
         return decode_reference(data, shape, at_step)
-    if data[0] == CONTEXTS and not at_step.has_contexts:
-        raise PayloadError(_NO_CONTEXTS)
-    coder = at_step.context_kernel if data[0] == CONTEXTS else at_step.kernel
     symbols = np.empty(shape, "<i2")
     try:
-        coder.decode(np.frombuffer(data, np.uint8)[1:], symbols.reshape(-1))
+        _coder(data, at_step).decode(np.frombuffer(data, np.uint8, offset=1), symbols.reshape(-1))
     except RuntimeError as error:
         raise PayloadError(f"rans: {error}") from error
     return symbols
+
+
+def decode_coefficients(data: memoryview, at_step: ProfileAtStep) -> Array:
+    """float32 coefficients (B, P, C): what `decode` and then `reconstruct` give, in one pass of the native kernel.
+
+    Raises PayloadError.
+    """
+    coefficients = np.empty(at_step.shape, np.float32)
+    coded, flat = np.frombuffer(data, np.uint8, offset=1), coefficients.reshape(-1)
+    try:
+        _coder(data, at_step).decode_coefficients(coded, at_step.tables, at_step.values, at_step.step, flat)
+    except RuntimeError as error:
+        raise PayloadError(f"rans: {error}") from error
+    return coefficients
+
+
+def _coder(data: memoryview, at_step: ProfileAtStep) -> Any:
+    if data[0] != CONTEXTS:
+        return at_step.kernel
+    if not at_step.has_contexts:
+        raise PayloadError(_NO_CONTEXTS)
+    return at_step.context_kernel
 
 
 class Pushing:
