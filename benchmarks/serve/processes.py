@@ -113,3 +113,20 @@ class Bare:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
+
+
+@contextlib.contextmanager
+def echo(bundle: Path, core: int, cut: str) -> Iterator[str]:
+    """The bare network behind gRPC alone, on one core: its address, until the end of the block. Raises UsageError."""
+    command = [sys.executable, "-m", "benchmarks.serve.echo", str(bundle), cut]
+    process = subprocess.Popen(["taskset", "-c", str(core), *command], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        if not address:
+            raise UsageError("the process of the echo ended; its error is above")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()

@@ -24,12 +24,13 @@ from featcodec.header import FrameInfo, TensorInfo
 from featcodec.limits import Limits
 from featcodec.seen import decode_seen, remember
 from featcodec.spec import Spec, parse_spec
-from featcodec.words import expand
+from featcodec.words import expand, shorten
 
 _FINGERPRINT_STORED = 8  # bytes of a profile's SHA-256 in a frame: enough to tell one's own profiles apart
 _DEFAULT_LIMITS = Limits()
 _FLOAT32 = np.dtype("<f4")
 _NO_PROFILES: Mapping[bytes, Profile] = {}
+_STORED_TRANSFORM = shorten("transform:step=")
 
 
 def encode(array: np.typing.ArrayLike, spec: Spec | str, *, profile: Profile | None = None) -> bytes:
@@ -101,8 +102,10 @@ def decode_coefficients(
     For a frame that holds one array coded by a spec such as "transform:step=1.75|rans"; the features are their
     synthesis (docs/profile.md), which a network's graph can do. Raises as `decode`; FrameError for another spec.
     """
-    with _memory_limited():
+    try:
         found = decode_seen(frame, profiles, limits)
+    except MemoryError as error:
+        raise _out_of_memory() from error
     if found is not None:
         return found
     header, payloads, spec, profile = _opened(frame, profiles, limits, single=True)
@@ -124,6 +127,8 @@ def decode_coefficients(
 def is_transform(frame: Buffer) -> bool:
     """Whether a frame's quantiser is `transform`, by its first bytes alone: nothing else is read or checked."""
     head = bytes(frames.view(frame)[5:261])
+    if head[1:2] == _STORED_TRANSFORM:
+        return True
     try:
         return expand(head[1 : 1 + head[0]]).partition("|")[0].partition(":")[0].strip() == "transform"
     except (FrameError, IndexError):
@@ -218,7 +223,11 @@ def _memory_limited() -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise LimitError("out of memory while decoding: lower Limits.decoded_bytes") from error
+        raise _out_of_memory() from error
+
+
+def _out_of_memory() -> LimitError:
+    return LimitError("out of memory while decoding: lower Limits.decoded_bytes")
 
 
 def _known_spec(header: FrameInfo) -> Spec:

@@ -58,14 +58,19 @@ class ProfileAtStep:
     @cached_property
     def kernel(self) -> Any:
         """The native coder without contexts; it holds what it needs of the arrays."""
-        return kernels.ProfileCoder(self.profile.kernel, self.shape[0], self.tables)
+        return self._coder()
+
+    def _coder(self) -> Any:
+        coder = kernels.ProfileCoder(self.profile.kernel, self.shape[0], self.tables)
+        coder.set_points(self.values, float(self.step))
+        return coder
 
     @cached_property
     def context_kernel(self) -> Any:
         """The native coder with contexts, which there must be."""
         contexts = self.contexts
         assert contexts is not None
-        coder = kernels.ProfileCoder(self.profile.kernel, self.shape[0], self.tables)
+        coder = self._coder()
         layout = contexts.layout
         coder.set_contexts(
             layout.patterns,

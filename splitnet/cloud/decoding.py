@@ -11,6 +11,7 @@ from splitnet.bundle.manifest import Cut
 from splitnet.cloud.model import CloudModel
 from splitnet.errors import FingerprintError, InvalidRequestError, OverloadedError
 from splitnet.runtime import Array
+from splitnet.tasks.softmax import all_finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,14 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
     OverloadedError
         if it is larger than the service accepts.
     """
-    limits = model.limits[cut.name]
-    profile = model.calibrated[cut.name].profile if cut.name in model.calibrated else None
-    profiles = {} if profile is None else {profile.fingerprint: profile}
-    expected: tuple[int, ...] = (1, *cut.shape)
-    dtype: str = cut.dtype
+    limits, calibrated = model.limits[cut.name], model.calibrated.get(cut.name)
+    profiles = {} if calibrated is None else {calibrated.profile.fingerprint: calibrated.profile}
     try:
-        transformed = profile is not None and featcodec.is_transform(frame)
-        if profile is not None and transformed:
-            expected, dtype = (1, *profile.symbols_shape), "float32"
-            values = featcodec.decode_coefficients(frame, profiles=profiles, limits=limits)[np.newaxis]
-        else:
-            values = featcodec.decode(frame, profiles=profiles, limits=limits)
+        if calibrated is not None and featcodec.is_transform(frame):
+            # Of the profile's shape and a whole number times a step each: nothing is left to check.
+            values = featcodec.decode_coefficients(frame, profiles=profiles, limits=limits)
+            return Content(values[np.newaxis], True)
+        values = featcodec.decode(frame, profiles=profiles, limits=limits)
     except featcodec.ProfileRequiredError as error:
         raise FingerprintError(_wrong_profile(error.fingerprint, model, cut)) from error
     except featcodec.LimitError as error:
@@ -52,17 +49,20 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
             raise OverloadedError(
                 f"a frame of {len(frame)} bytes is over the limit of {limits.frame_bytes}; use a smaller codec"
             ) from error
-        raise InvalidRequestError(f"the frame holds more than cut {cut.name} takes: {dtype} {expected}") from error
+        raise InvalidRequestError(f"the frame holds more than cut {cut.name} takes: {_expected(cut)}") from error
     except featcodec.FeatcodecError as error:
         raise InvalidRequestError(f"malformed frame: {error}") from error
-    if values.shape != expected or values.dtype.name != dtype:
+    if values.shape != (1, *cut.shape) or values.dtype != cut.dtype:
         raise InvalidRequestError(
-            f"the frame holds {values.dtype} {values.shape}; cut {cut.name} takes {dtype} {expected}"
+            f"the frame holds {values.dtype} {values.shape}; cut {cut.name} takes {_expected(cut)}"
         )
-    # A transform's coefficients are whole numbers times a step.
-    if not transformed and not np.isfinite(values).all():
+    if not all_finite(values):
         raise InvalidRequestError(f"the frame for cut {cut.name} holds NaN or infinity")
-    return Content(values, transformed)
+    return Content(values, False)
+
+
+def _expected(cut: Cut) -> str:
+    return f"{cut.dtype} {(1, *cut.shape)}"
 
 
 def _wrong_profile(fingerprint: bytes, model: CloudModel, cut: Cut) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.cloud.access import ANYONE, Authenticator, Caller, Limiter, Peer, Session
+from splitnet.bundle.manifest import Cut
+from splitnet.cloud.access import ANYONE, Authenticator, Caller, Limiter, Peer, Permits, Session
 from splitnet.cloud.batching import Answer, Batcher, BatchSettings, Job, Outcome
 from splitnet.cloud.inference import run_batch
-from splitnet.cloud.model import CloudModel
+from splitnet.cloud.model import CloudModel, Head
 from splitnet.cloud.observe.observer import Observer, tell
 from splitnet.cloud.repeats import Repeats
 from splitnet.cloud.repository import Served
@@ -25,6 +26,10 @@ from splitnet.wire.exchange import (
     ModelInfo,
     ModelSummary,
 )
+
+Resolved = tuple[CloudModel, Cut, tuple[Head, ...]]
+_RESOLVED = 256
+"""Different things asked for that are remembered."""
 
 
 class InferenceService:
@@ -78,6 +83,9 @@ class InferenceService:
         self.observer = observer or Observer()
         self.access = access or Authenticator()
         self._limiter = limiter or Limiter()
+        self._resolved: tuple[int, dict[Hashable, Resolved]] | None = None
+        # Not until the next request: a model that is no longer served shall leave the memory.
+        self.served.watch(self._forget)
 
     def load(self, bundle: Bundle) -> CloudModel:
         """The cloud half of a bundle, with this service's limits, run once; not served yet.
@@ -240,13 +248,28 @@ class InferenceService:
                 "use a smaller codec",
                 reason="frame_size",
             )
-        caller.permits.check_model(request.model)
-        for task in request.tasks:
-            caller.permits.check_task(task)
-        model = self.served.find(request.model, request.version, request.fingerprint)
-        _check_fingerprint(model, request.fingerprint)
-        heads = model.wanted(request.tasks, caller.permits)
-        return Job(request, caller, model, model.cut(request.cut), heads, arrived, deadline, answer)
+        model, cut, heads = self._resolve(request, caller.permits)
+        return Job(request, caller, model, cut, heads, arrived, deadline, answer)
+
+    def _forget(self) -> None:
+        self._resolved = None
+
+    def _resolve(self, request: InferenceRequest, permits: Permits) -> Resolved:
+        """What a request names, as far as `permits` allow it; the same names mean the same until models come or go."""
+        key = (request.model, request.version, request.fingerprint, request.cut, request.tasks, permits)
+        generation, known = self.served.generation, self._resolved
+        if known is None or known[0] != generation or len(known[1]) >= _RESOLVED:
+            known = self._resolved = (generation, {})
+        found = known[1].get(key)
+        if found is None:
+            permits.check_model(request.model)
+            for task in request.tasks:
+                permits.check_task(task)
+            model = self.served.find(request.model, request.version, request.fingerprint)
+            _check_fingerprint(model, request.fingerprint)
+            heads = model.wanted(request.tasks, permits)
+            found = known[1][key] = (model, model.cut(request.cut), heads)
+        return found
 
 
 def _summary(model: CloudModel) -> ModelSummary:

@@ -177,7 +177,9 @@ def _traceparent(context: Context) -> str:
 def _reply(number: int, answer: Answer) -> pb.InferStreamResponse:
     error = answer.exception()
     if error is None:
-        return pb.InferStreamResponse(id=number, response=messages.response_to_message(answer.result()))
+        reply = pb.InferStreamResponse(id=number)
+        messages.response_to_message(answer.result(), reply.response)
+        return reply
     if isinstance(error, ServiceError):
         return _refusal(number, error)
     log.error("request failed", exc_info=error)

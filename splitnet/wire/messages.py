@@ -162,25 +162,18 @@ def _custom_from_message(message: pb.TaskResult) -> Custom:
     return Custom(custom.kind, data, tensors)
 
 
-def response_to_message(response: InferenceResponse) -> pb.InferResponse:
-    timing = response.timing
-    results = [_result_to_message(task, result) for task, result in response.results.items()]
-    for one in results:
-        if one.task in response.outputs:
-            one.output.CopyFrom(_tensor_to_message(response.outputs[one.task]))
-    return pb.InferResponse(
-        results=results,
-        timing=pb.Timing(
-            queue=timing.queue,
-            decode=timing.decode,
-            graph=timing.graph,
-            heads=timing.heads,
-            post=timing.post,
-            total=timing.total,
-            batch=timing.batch,
-            waiting=timing.waiting,
-        ),
-    )
+def response_to_message(response: InferenceResponse, message: pb.InferResponse | None = None) -> pb.InferResponse:
+    """Fill `message`, a new one by default: where it is part of another, nothing has to be copied."""
+    message = pb.InferResponse() if message is None else message
+    message.results.extend([_result_to_message(task, result) for task, result in response.results.items()])
+    if response.outputs:
+        for one in message.results:
+            if one.task in response.outputs:
+                one.output.CopyFrom(_tensor_to_message(response.outputs[one.task]))
+    to, timing = message.timing, response.timing
+    to.queue, to.decode, to.graph, to.heads = timing.queue, timing.decode, timing.graph, timing.heads
+    to.post, to.total, to.batch, to.waiting = timing.post, timing.total, timing.batch, timing.waiting
+    return message
 
 
 def response_from_message(message: pb.InferResponse) -> InferenceResponse:

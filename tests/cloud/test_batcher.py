@@ -248,3 +248,18 @@ async def test_frames_are_decoded_ahead_while_the_workers_are_busy(
     batcher.submit(_job())
     assert await asyncio.to_thread(decoded.wait, 20)
     assert len(workers.batches) == 1
+
+
+async def test_what_would_be_ready_too_late_makes_room_but_only_while_others_wait(start: Any, workers: Workers) -> None:
+    batcher = start(max_batch=1)
+    first = await _busy(batcher, workers)
+    late, kept = (_job(name, deadline=time.perf_counter() + 20) for name in (b"late", b"kept"))
+    batcher.submit(late)
+    batcher.submit(kept)
+    batcher.seconds_per_job = 1000.0
+    workers.go.set()
+    for job in (first, kept):
+        await _answer(job)
+    with pytest.raises(LateError, match="before the answer is ready"):
+        await _answer(late)
+    assert workers.ran == [b"first", b"kept"]

@@ -10,6 +10,8 @@ import pytest
 import featcodec
 from splitnet.bundle import Bundle, Cut
 from splitnet.cloud import InferenceService
+from splitnet.cloud.access import Caller, Permits
+from splitnet.cloud.access.caller import EVERYTHING
 from splitnet.cloud.batching import job as job_module
 from splitnet.cloud.model import CloudModel, Head
 from splitnet.errors import (
@@ -17,6 +19,7 @@ from splitnet.errors import (
     InvalidRequestError,
     LateError,
     OverloadedError,
+    PermissionDeniedError,
     ServiceError,
     UnknownError,
 )
@@ -166,3 +169,24 @@ def test_description(service: InferenceService, lite0_bundle: Bundle) -> None:
     assert {"none", "raw", "zstd", "affine"} <= set(model.codec_stages)
     assert model.max_frame_bytes == 200_000
     assert [one.name for one in service.models()] == ["efficientnet-lite0"]
+
+
+def test_what_names_mean_is_asked_anew_when_models_come_and_go(
+    lite0_bundle: Bundle, request_: InferenceRequest
+) -> None:
+    service = InferenceService([lite0_bundle])
+    first = service.served.find(request_.model)
+
+    def model(permits: Permits = EVERYTHING) -> CloudModel:
+        return service._job(request_, Caller("a", "a", permits), 0.0, None, None).model
+
+    assert model() is model() is first
+    with pytest.raises(PermissionDeniedError):
+        model(Permits(tasks=("nothing",)))
+    fresh = service.load(lite0_bundle)
+    service.served.put(fresh)
+    assert service._resolved is None
+    assert model() is fresh
+    service.served.remove(request_.model, lite0_bundle.manifest.version)
+    with pytest.raises(UnknownError):
+        model()

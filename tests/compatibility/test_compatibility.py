@@ -27,7 +27,7 @@ pytestmark = [
 ORDINARY = [build for build in BUILDS if build.name == "aarch64 -O1"]
 PAIRS = {f"{coder}{kind}" for coder in ("rans_", "ctx_", "floats_", "ProfileCoder.") for kind in ("encode", "decode")}
 OTHERS = {"extent", "quantise", "look_up", "reconstruct", "ProfileTables", "ProfileCoder"}
-OTHERS |= {"ProfileCoder.set_contexts", "ProfileCoder.decode_coefficients"}
+OTHERS |= {"ProfileCoder.set_contexts", "ProfileCoder.set_points", "ProfileCoder.decode_coefficients"}
 # All that decodes symbols, but for two files that read the position of a whole number's leading bit from its float32,
 # which is exact.
 WITHOUT_FLOATS = [

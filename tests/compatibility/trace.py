@@ -21,7 +21,7 @@ _WRITTEN = {
     "floats_decode": 2,
     "reconstruct": 4,
     "ProfileCoder.decode": 2,
-    "ProfileCoder.decode_coefficients": 5,
+    "ProfileCoder.decode_coefficients": 2,
 }
 _CLASSES = ("ProfileTables", "ProfileCoder")
 

@@ -272,3 +272,12 @@ def test_the_kernels_check_what_they_are_given() -> None:
             kernels.reconstruct(symbols, table, values, 1.0, np.zeros(count, np.float32))
     with pytest.raises(ValueError, match="without values"):
         kernels.reconstruct(symbols, places + np.uint8(1), values, 1.0, np.zeros(6, np.float32))
+    coefficients = np.zeros(12, np.float32)
+    with pytest.raises(ValueError, match="without points"):
+        coder.decode_coefficients(np.zeros(1, np.uint8), coefficients)
+    for odd in (np.zeros((2, 4), np.float32), values[:, :0]):
+        with pytest.raises(ValueError, match="another number of tables"):
+            coder.set_points(odd, 1.0)
+    coder.set_points(values, 1.0)
+    with pytest.raises(ValueError, match="size and shape differ"):
+        coder.decode_coefficients(np.zeros(1, np.uint8), coefficients[:11])

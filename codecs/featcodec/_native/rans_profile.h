@@ -47,6 +47,9 @@ struct ProfileCoder {
     std::size_t blocks, rows, components;
     std::vector<std::uint8_t> chosen;          // (rows, components): tables without contexts
     std::unique_ptr<const Contexts> contexts;  // or none
+    std::vector<float> points;                 // (tables, width): what magnitudes below `width` stand for, or nothing
+    std::size_t width = 0;
+    float step = 0;                            // and all others are that many steps
 
     std::size_t count() const { return blocks * rows * components; }
     std::vector<std::uint8_t> encode(const std::int16_t *symbols) const;

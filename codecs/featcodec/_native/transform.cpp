@@ -93,16 +93,21 @@ void decode(const ProfileCoder &coder, Given<std::uint8_t, 1> data, Out<std::int
     coder.decode(data.data(), data.size(), symbols.data());
 }
 
+void set_points(ProfileCoder &coder, Given<float, 2> values, float step) {
+    if (values.shape(0) != coder.tables->tables() || !values.shape(1))
+        throw nb::value_error("points of another number of tables");
+    coder.points.assign(values.data(), values.data() + values.size());
+    coder.width = values.shape(1);
+    coder.step = step;
+}
+
 // `reconstruct` of what `decode` gives, in one pass.
-void decode_coefficients(const ProfileCoder &coder, Given<std::uint8_t, 1> data, Given<std::uint8_t, 2> chosen,
-                         Given<float, 2> values, float step, Out<float, 1> coefficients) {
-    if (coefficients.size() != coder.count() || chosen.shape(0) != coder.rows || chosen.shape(1) != coder.components)
-        throw nb::value_error("coefficients and tables of another shape than the symbols");
-    if (!values.shape(1) || *std::max_element(chosen.data(), chosen.data() + chosen.size()) >= values.shape(0))
-        throw nb::value_error("a table without values");
-    const Points points{chosen.data(), values.data(), values.shape(1), step};
+void decode_coefficients(const ProfileCoder &coder, Given<std::uint8_t, 1> data, Out<float, 1> coefficients) {
+    if (coefficients.size() != coder.count()) throw nb::value_error("the coefficients' size and shape differ");
+    if (coder.points.empty()) throw nb::value_error("a coder without points");
+    const Points points{coder.chosen.data(), coder.points.data(), coder.width, coder.step};
     float *out = coefficients.data();
-    const std::size_t period = chosen.size();
+    const std::size_t period = coder.chosen.size();
     nb::gil_scoped_release unlocked;
     std::memset(out, 0, coder.count() * sizeof *out);
     // One block is the usual case, and a division for each value is not free.
@@ -154,8 +159,8 @@ void bind_transform(nb::module_ &m) {
              nb::arg("quiet"), nb::arg("logarithms"), nb::arg("alpha"))
         .def("encode", &encode, nb::arg("symbols"))
         .def("decode", &decode, nb::arg("data"), nb::arg("symbols"))
-        .def("decode_coefficients", &decode_coefficients, nb::arg("data"), nb::arg("chosen"), nb::arg("values"),
-             nb::arg("step"), nb::arg("coefficients"));
+        .def("set_points", &set_points, nb::arg("values"), nb::arg("step"))
+        .def("decode_coefficients", &decode_coefficients, nb::arg("data"), nb::arg("coefficients"));
     m.def("reconstruct", &reconstruct, nb::arg("symbols"), nb::arg("chosen"), nb::arg("values"), nb::arg("step"),
           nb::arg("coefficients"));
 }

@@ -60,7 +60,7 @@ def decode_coefficients(data: memoryview, at_step: ProfileAtStep) -> Array:
     coefficients = np.empty(at_step.shape, np.float32)
     coded, flat = np.frombuffer(data, np.uint8, offset=1), coefficients.reshape(-1)
     try:
-        _coder(data, at_step).decode_coefficients(coded, at_step.tables, at_step.values, at_step.step, flat)
+        _coder(data, at_step).decode_coefficients(coded, flat)
     except RuntimeError as error:
         raise PayloadError(f"rans: {error}") from error
     return coefficients

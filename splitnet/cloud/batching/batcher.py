@@ -177,6 +177,11 @@ class Batcher:
             batch = self._alive(self._queue.pop(self.settings.max_batch))
             if not batch:
                 return []
+            while len(batch) < self.settings.max_batch:
+                more = self._queue.pop_group(batch[0].group, self.settings.max_batch - len(batch))
+                if not more:
+                    break
+                batch += self._alive(more)
             self._busy += 1
             if self.settings.max_wait:
                 self._fill(batch)
@@ -194,10 +199,14 @@ class Batcher:
             batch += self._alive(self._queue.pop_group(batch[0].group, self.settings.max_batch - len(batch)))
 
     def _alive(self, jobs: list[Job]) -> list[Job]:
-        now = time.perf_counter()
-        late = [job for job in jobs if job.expired(now)]
+        ready = time.perf_counter()
+        if len(self._queue):
+            # Somebody else is served instead of one whose answer would come too late. Where nobody waits, it is tried:
+            # the estimate may be wrong, and would never be put right.
+            ready += self.seconds_per_job * len(jobs)
+        late = [job for job in jobs if job.expired(ready)]
         if late:
-            error = LateError("the deadline passed before the request reached the network")
+            error = LateError("the deadline would pass before the answer is ready; send less, or allow more time")
             self._settle([(job, error) for job in late])
         return [job for job in jobs if not (job.cancelled or job in late)]
 

@@ -17,6 +17,8 @@ class Served:
     def __init__(self, models: Iterable[CloudModel] = ()) -> None:
         self._models: dict[tuple[str, str], CloudModel] = {}
         self._defaults: dict[str, str] = {}
+        self.generation = 0
+        """Grows when what a name means has changed."""
         self._watchers: list[Callable[[], object]] = []
         for model in models:
             self.put(model)
@@ -62,6 +64,7 @@ class Served:
         """Which version a request means that names none. Raises UnknownError."""
         self.exact(name, version)
         self._defaults = {**self._defaults, name: version}
+        self.generation += 1
 
     def exact(self, name: str, version: str) -> CloudModel:
         """The model of this name and version. Raises UnknownError, listing what is served."""
@@ -85,5 +88,6 @@ class Served:
         return self.exact(name, version)
 
     def _tell(self) -> None:
+        self.generation += 1
         for changed in self._watchers:
             changed()
