@@ -109,6 +109,7 @@ class Cut(Part):
 
     `edge` and `cloud` name the two ONNX graphs, or are None for a cut that was found but not built.
     `macs_before` and `macs_after` count multiply-adds for one input. `transform` is there where the cut was calibrated.
+    `precision` is what the edge graph computes in; what crosses is `dtype` all the same.
     """
 
     name: Name
@@ -120,13 +121,16 @@ class Cut(Part):
     edge: RelativePath | None = None
     cloud: RelativePath | None = None
     transform: Transform | None = None
+    precision: Literal["float32", "int8", "float16"] = "float32"
 
     @model_serializer(mode="wrap")
-    def _without_absent_transform(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that a bundle from before there were transforms keeps its fingerprint.
+    def _without_what_is_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a bundle from before there were transforms or precisions keeps its fingerprint.
         fields: dict[str, Any] = handler(self)
         if self.transform is None:
             del fields["transform"]
+        if self.precision == "float32":
+            del fields["precision"]
         return fields
 
     @property
