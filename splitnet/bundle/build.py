@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from splitnet.bundle.imported import from_networks, is_imported, with_heads
 from splitnet.bundle.load import Bundle
 from splitnet.bundle.manifest import Cut, Manifest, Task
-from splitnet.bundle.source import ImportOptions, Source, SourceTask, from_file, from_zoo, safe_name, unique
+from splitnet.bundle.source import ImportOptions, Source, SourceTask, from_zoo, safe_name, unique
 from splitnet.bundle.transform import Calibration, stage_transforms
 from splitnet.bundle.write import Staging
 from splitnet.errors import UsageError
@@ -26,7 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def build_bundle(
-    network: str | Path,
+    network: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     cuts: Sequence[str] | Literal["all"],
@@ -39,13 +41,15 @@ def build_bundle(
     Parameters
     ----------
     network
-        Name of a network of the zoo, or path of an ``.onnx`` file.
+        Name of a network of the zoo; path of an ``.onnx`` file, or of a ``.pt2`` file that ``torch.export.save`` wrote;
+        or ``MODULE:CALLABLE``, a torch module in a Python file or package. Several that are no names of the zoo and
+        begin with the same layers become one network, which runs those once.
     out
         Directory to write; a bundle that is already there is replaced.
     cuts
         Names of the cuts to build graphs for, or ``"all"``. The manifest lists every possible cut either way.
     options
-        What an ``.onnx`` file does not say about itself; not for networks of the zoo.
+        What an imported network does not say about itself; a network of the zoo takes only the heads.
     arrays
         More inputs to verify with, (N, 3, height, width), float32, normalised.
 
@@ -116,17 +120,22 @@ class _Steps:
             self._progress(what, self._done, 4 + self._cuts)
 
 
-def _source(network: str | Path, options: ImportOptions | None, cuts: Sequence[str] | Literal["all"]) -> Source:
-    path = Path(network)
-    if isinstance(network, Path) or path.suffix.lower() == ".onnx" or path.is_file():
-        require("onnx", "onnxruntime")
-        return from_file(path, options or ImportOptions())
-    if options is not None and options != ImportOptions():
-        raise UsageError(f"size, mean, std and tasks are for .onnx files; {network!r} knows its own")
-    # A misspelt cut should not cost an export first.
-    _choose(cuts, find_network(str(network)).cuts)
+def _source(
+    network: str | Path | Sequence[str | Path], options: ImportOptions | None, cuts: Sequence[str] | Literal["all"]
+) -> Source:
+    networks = [network] if isinstance(network, str | Path) else list(network)
+    options = options or ImportOptions()
+    named = [str(one) for one in networks if not is_imported(one)]
+    if not named and networks:
+        return with_heads(from_networks(networks, options), options.heads)
+    if len(networks) != 1:
+        raise UsageError(f"networks that become one are files or MODULE:CALLABLE; got {', '.join(map(str, networks))}")
+    # A misspelt name or cut should not cost an export first.
+    _choose(cuts, find_network(named[0]).cuts)
+    if replace(options, heads=()) != ImportOptions():
+        raise UsageError(f"size, layout, mean, std and tasks are for imported networks; {named[0]!r} knows its own")
     require("torch", "onnx", "onnxscript", "onnxruntime")
-    return from_zoo(str(network))
+    return with_heads(from_zoo(named[0]), options.heads)
 
 
 def _choose(cuts: Sequence[str] | Literal["all"], names: tuple[str, ...]) -> frozenset[str]:

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from splitnet._version import __version__
-from splitnet.cli import admin, build, calibrate, demo, edge_run, fetch, inspect, serve, token
+from splitnet.cli import admin, build, calibrate, demo, edge_run, fetch, inspect, plan, profile, serve, token
 from splitnet.cli.exit_codes import ExitCode, exit_code
 from splitnet.errors import SplitnetError
 from splitnet.termination import terminate
@@ -31,6 +31,8 @@ app.command("build")(build.build)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fetch")(fetch.fetch)
 app.command("inspect")(inspect.inspect)
+app.command("plan")(plan.plan)
+app.command("profile")(profile.profile)
 app.command("serve")(serve.serve)
 edge.command("run")(edge_run.run)
 tokens.command("new")(token.new)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,16 +12,23 @@ from splitnet.errors import UsageError
 
 if TYPE_CHECKING:
     from splitnet.bundle import Bundle
-    from splitnet.bundle.source import ImportOptions, SourceTask
+    from splitnet.bundle.source import ImportOptions, SourceHead, SourceTask
 
 
 def build(
     network: Annotated[
-        str, typer.Argument(help="A network of the zoo (efficientnet-lite0, dlib-face-resnet) or an .onnx file.")
+        list[str],
+        typer.Argument(
+            help="A network of the zoo (efficientnet-lite0, ...), an .onnx or .pt2 file, or a torch module, as in"
+            " mynet.py:make; several that begin with the same layers become one with several heads."
+        ),
     ],
     cuts: Annotated[str, typer.Option(help="Where to split: names with commas between them, or all.")],
     out: Annotated[Path, typer.Option(help="Directory to write; a bundle that is there is replaced.")],
     size: Annotated[str | None, typer.Option(help="Input size HEIGHTxWIDTH where the file leaves it free.")] = None,
+    layout: Annotated[
+        Literal["nchw", "nhwc"], typer.Option(help="Order of the network's input: channels in front, or last.")
+    ] = "nchw",
     mean: Annotated[str, typer.Option(help="Pixel mean, one value or R,G,B, of 0 to 255.")] = "0",
     std: Annotated[str, typer.Option(help="What pixels are divided by, one value or R,G,B.")] = "255",
     resize_short: Annotated[
@@ -33,19 +41,33 @@ def build(
         ),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Labels of the classification task, one a line.")] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE.onnx@TENSOR[:KIND]: one more task, from a tensor or cut of the network on."),
+    ] = None,
+    edge_precision: Annotated[
+        Literal["float32", "int8", "float16"], typer.Option(help="What the edge graphs compute in; int8 needs --data.")
+    ] = "float32",
+    data: Annotated[Path | None, typer.Option(help="Folder of photos, for --edge-precision.")] = None,
 ) -> None:
     """Split a network at the given cuts, check split against whole, and write the bundle.
 
-    --size, --mean, --std, --resize-short, --task and --labels describe an .onnx file; a network of the zoo
-    knows its own.
+    --size, --layout, --mean, --std, --resize-short, --task and --labels describe an imported network; a network of the
+    zoo knows its own. MODULE:CALLABLE and .pt2 files run code: only name what you trust.
     """
     from splitnet.bundle.build import build_bundle
+    from splitnet.cli.build_precision import build_in
     from splitnet.cli.progress import Report
 
     names = [name.strip() for name in cuts.split(",") if name.strip()]
     options = _options(size, mean, std, resize_short, task or [], labels)
+    options = replace(options, layout=layout, heads=tuple(_head(text) for text in head or []))
     with Report() as report:
-        bundle = build_bundle(network, out, cuts=names, options=options, progress=report)
+
+        def make(place: Path) -> Bundle:
+            return build_bundle(network, place, cuts=names, options=options, progress=report)
+
+        bundle = make(out) if edge_precision == "float32" else build_in(edge_precision, data, out, make, report)
     _show(bundle)
 
 
@@ -100,6 +122,21 @@ def _task(text: str, labels: tuple[str, ...]) -> SourceTask:
     if not (equals and colon and output) or safe_name(name) != name:
         raise UsageError(f"--task {text!r} is not NAME=KIND:OUTPUT, for example words=classification:logits")
     return SourceTask(name, kind, output, labels if kind in ("classification", "detection") else ())
+
+
+def _head(text: str) -> SourceHead:
+    from splitnet.bundle.source import SourceHead, safe_name
+    from splitnet.tasks.kinds import kind_names
+
+    name, _, rest = text.partition("=")
+    file, _, place = rest.rpartition("@")
+    tensor, _, kind = place.rpartition(":")
+    # A tensor's own name may have a colon in it.
+    if not tensor or kind not in kind_names():
+        tensor, kind = place, "tensor"
+    if not (name and file and tensor) or safe_name(name) != name:
+        raise UsageError(f"--head {text!r} is not NAME=FILE.onnx@TENSOR[:KIND], for example age=age.onnx@pool:score")
+    return SourceHead(name, Path(file), tensor, kind)
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import typer
 from splitnet.cli.inspect_transform import print_transform, transform_report
 
 if TYPE_CHECKING:
-    from splitnet.bundle import Bundle, Cut, Manifest
+    from splitnet.bundle import Bundle
+    from splitnet.plan.pareto import Cost
 
 
 def inspect(
@@ -23,7 +24,9 @@ def inspect(
     """Show a bundle's cuts with the size of what crosses and the work before and after, its tasks and its
     input, and of calibrated cuts the profile and its rate-fidelity curve.
 
-    Cuts that were not built are left out where another has neither more bytes nor more work on the edge.
+    A cut is dominated where another has neither more bytes nor more work on the edge. Calibrated cuts are compared by
+    measured bytes at their default steps, cuts that are not calibrated with all others by bytes of floats. Dominated
+    cuts that were not built are left out.
     """
     from splitnet.bundle import Bundle
 
@@ -36,23 +39,19 @@ def inspect(
         _print(bundle, show_all)
 
 
-def dominated(cut: Cut, manifest: Manifest) -> bool:
-    """Whether another cut has neither more bytes nor more edge work; of equal ones, the last one counts.
+def _costs(bundle: Bundle) -> list[Cost]:
+    from splitnet.plan.curves import coded_bytes
+    from splitnet.plan.pareto import Cost
 
-    The last, because what comes between equal cuts is cheap and often an activation, after which features code better.
-    """
-    place = manifest.cuts.index(cut)
-    mine = (cut.float_bytes, cut.macs_before)
-    return any(
-        other.float_bytes <= mine[0]
-        and other.macs_before <= mine[1]
-        and ((other.float_bytes, other.macs_before) != mine or index > place)
-        for index, other in enumerate(manifest.cuts)
-    )
+    cuts = bundle.manifest.cuts
+    return [Cost(cut.name, cut.float_bytes, cut.macs_before, coded_bytes(bundle, cut)) for cut in cuts]
 
 
 def _report(bundle: Bundle) -> dict[str, Any]:
-    manifest = bundle.manifest
+    from splitnet.plan.pareto import dominators
+
+    manifest, costs = bundle.manifest, _costs(bundle)
+    beaten = dominators(costs)
     return {
         "name": manifest.name,
         "version": manifest.version,
@@ -74,10 +73,12 @@ def _report(bundle: Bundle) -> dict[str, Any]:
                 "macs_before": cut.macs_before,
                 "macs_after": cut.macs_after,
                 "built": cut.edge is not None,
-                "dominated": dominated(cut, manifest),
+                "coded_bytes": cost.coded_bytes,
+                "dominated": cut.name in beaten,
+                "dominated_by": beaten.get(cut.name),
                 **({} if cut.transform is None else {"transform": transform_report(bundle, cut)}),
             }
-            for cut in manifest.cuts
+            for cut, cost in zip(manifest.cuts, costs, strict=True)
         ],
     }
 
@@ -86,6 +87,8 @@ def _print(bundle: Bundle, show_all: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from splitnet.plan.pareto import dominators
 
     manifest = bundle.manifest
     # Piped, a table has the width it needs instead of an assumed terminal's.
@@ -101,12 +104,15 @@ def _print(bundle: Bundle, show_all: bool) -> None:
         labels = len(bundle.labels(task.name))
         known = f", {labels} labels" if labels else ""
         console.print(f"task {escape(task.name)}: {escape(task.kind)} of {escape(task.output)}{known}")
-    shown = [cut for cut in manifest.cuts if show_all or cut.edge is not None or not dominated(cut, manifest)]
+    costs = {cost.name: cost for cost in _costs(bundle)}
+    beaten = dominators(list(costs.values()))
+    shown = [cut for cut in manifest.cuts if show_all or cut.edge is not None or cut.name not in beaten]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("cut", "built", "shape"):
         table.add_column(heading, no_wrap=True)
     for heading in ("values", "bytes", "M mult-adds before", "after"):
         table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("dominated by", no_wrap=True)
     for cut in shown:
         table.add_row(
             escape(cut.name),
@@ -116,13 +122,20 @@ def _print(bundle: Bundle, show_all: bool) -> None:
             f"{cut.float_bytes:,}",
             f"{cut.macs_before / 1e6:,.1f}",
             f"{cut.macs_after / 1e6:,.1f}",
+            escape(beaten.get(cut.name, "")),
         )
     console.print(table)
+    best = ", ".join(name + _coded(cost) for name, cost in costs.items() if name not in beaten)
+    console.print(f"not dominated (no other cut has both fewer bytes and less edge work): {escape(best)}")
     if len(shown) < len(manifest.cuts):
         hidden = len(manifest.cuts) - len(shown)
         console.print(f"{hidden} more with --all: for each, a cut above has no more bytes and no more edge work")
     for cut in manifest.calibrated_cuts:
         print_transform(console, bundle, cut)
+
+
+def _coded(cost: Cost) -> str:
+    return "" if cost.coded_bytes is None else f" ({cost.coded_bytes:,.0f} bytes coded)"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

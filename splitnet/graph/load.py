@@ -2,58 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
-from splitnet.errors import ModelError, UsageError
-from splitnet.graph.tensors import inputs, subgraphs
+from splitnet.errors import ModelError
+from splitnet.graph.external import load_external
+from splitnet.graph.image import Layout, fix_image_input
+from splitnet.graph.order import check_order
+from splitnet.graph.stored import MAX_BYTES, check_claims, tensors
 
-MAX_BYTES = (1 << 31) - 1
-"""What one protobuf message can hold."""
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """A checked network with all its weights inside, and the SHA-256 of the file and of the weights beside it."""
+
+    model: onnx.ModelProto
+    sha256: str
 
 
-def load_onnx(path: Path, size: tuple[int, int] | None = None) -> onnx.ModelProto:
+def load_onnx(path: Path, size: tuple[int, int] | None = None, layout: Layout = "nchw") -> onnx.ModelProto:
     """Read, check and prepare a network with one image input of shape (N, 3, height, width), float32.
 
     Parameters
     ----------
     size
         Height and width, needed where the graph leaves them free.
+    layout
+        Of the file; see `splitnet.graph.image.fix_image_input`, which raises UsageError and ModelError too.
 
     Raises
     ------
     ModelError
-        if the file is not readable, not ONNX, inconsistent, keeps weights in other files, or has no such
-        input.
-    UsageError
-        if `size` is needed and missing, or contradicts the graph.
+        as `read_onnx` does.
     """
-    model = parse(path)
-    external = [tensor.name for tensor in _tensors(model.graph) if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    if external:
-        raise ModelError(
-            f"{path} keeps the weights {external[0]!r} in another file: save it as one with onnx.save_model"
-        )
+    return fix_image_input(read_onnx(path).model, str(path), size, layout)
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """Read and check a network, with the weights that lie in other files beside it.
+
+    Raises
+    ------
+    ModelError
+        if the file is not readable, not ONNX or inconsistent, or its weights are not there, lie outside its folder, or
+        are not what it says: see `splitnet.graph.external`.
+    """
+    data = _read(path)
+    digest = hashlib.sha256(data)
+    model = _parse(path, data)
+    del data
     try:
+        check_claims(model)
+        beside = [tensor for tensor in tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+        load_external(beside, path.parent)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    for tensor in beside:
+        digest.update(tensor.raw_data)
+    try:
+        check_order(model.graph)
         onnx.checker.check_model(model)
-    except Exception as error:  # ValidationError, or whatever the checker's C++ side throws
+    except Exception as error:  # ModelError, ValidationError, or whatever the checker's C++ side throws
         raise ModelError(f"{path} is not a valid ONNX network: {_line(error)}") from error
-    _fix_input(model, path, size)
-    return model
+    return OnnxFile(model, digest.hexdigest())
 
 
-def parse(path: Path) -> onnx.ModelProto:
-    """The file as ONNX, not checked. Raises ModelError if it cannot be read or parsed."""
+def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise ModelError(f"{path} is not a file")
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path} is larger than 2 GiB, which no single ONNX file can be")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _parse(path: Path, data: bytes) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -62,45 +90,6 @@ def parse(path: Path) -> onnx.ModelProto:
     if not model.HasField("graph") or not model.graph.node:
         raise ModelError(f"{path} holds no network")
     return model
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
-        for inner in subgraphs(node):
-            yield from _tensors(inner)
-
-
-def _fix_input(model: onnx.ModelProto, path: Path, size: tuple[int, int] | None) -> None:
-    values = inputs(model.graph)
-    if len(values) != 1:
-        names = ", ".join(value.name for value in values) or "none"
-        raise ModelError(f"{path} needs exactly one input, an image; it has {len(values)}: {names}")
-    value = values[0]
-    kind = value.type.tensor_type
-    dims = kind.shape.dim
-    for dim in dims:
-        # Some exporters write -1 for a free dimension.
-        if dim.HasField("dim_value") and dim.dim_value <= 0:
-            dim.ClearField("dim_value")
-    shown = f"{value.name!r} {[dim.dim_value or dim.dim_param or '?' for dim in dims]}"
-    if kind.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:
-        raise ModelError(f"{path}: the input {shown} is not a float32 image of shape (N, 3, height, width)")
-    if dims[1].HasField("dim_value") and dims[1].dim_value != 3:
-        raise ModelError(f"{path}: the input {shown} does not have 3 channels in second place")
-    if dims[0].HasField("dim_value") and dims[0].dim_value != 1:
-        raise ModelError(f"{path}: the input {shown} fixes the batch to {dims[0].dim_value}; export it with a free one")
-    dims[1].dim_value = 3
-    for dim, side, name in zip(dims[2:], size or (0, 0), ("height", "width"), strict=True):
-        if not dim.HasField("dim_value"):
-            if not side:
-                raise UsageError(f"{path} leaves the image's {name} free: say it with --size HEIGHTxWIDTH")
-            dim.dim_value = side
-        elif side and side != dim.dim_value:
-            raise UsageError(f"--size says {name} {side}, but {path} fixes it to {dim.dim_value}")
 
 
 def _line(error: Exception) -> str:

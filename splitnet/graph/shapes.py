@@ -10,6 +10,7 @@ import onnx
 
 from splitnet.errors import ModelError
 from splitnet.graph.extract import serialise
+from splitnet.graph.stored import MAX_BYTES, claimed_bytes, shown
 from splitnet.graph.tensors import inputs
 from splitnet.runtime.onnxruntime_engine import OnnxGraph
 
@@ -30,7 +31,7 @@ def shapes(model: onnx.ModelProto, batch: int, wanted: Iterable[str]) -> dict[st
     Raises
     ------
     ModelError
-        if inference finds a contradiction, or the run fails.
+        if inference finds a contradiction or a tensor of more than 2 GiB, or the run fails.
     """
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
@@ -50,6 +51,7 @@ def shapes(model: onnx.ModelProto, batch: int, wanted: Iterable[str]) -> dict[st
         tensor = _complete(value)
         if tensor is not None:
             known[value.name] = tensor
+    _check_sizes(known)
     wanted = tuple(dict.fromkeys(wanted))
     missing = [name for name in wanted if name not in known]
     if missing:
@@ -58,6 +60,19 @@ def shapes(model: onnx.ModelProto, batch: int, wanted: Iterable[str]) -> dict[st
         if min(known[name].shape, default=0) < 0:
             raise ModelError(f"the network's shapes do not fit together: {name!r} would be {known[name].shape}")
     return {name: known[name] for name in wanted}
+
+
+def _check_sizes(known: dict[str, Tensor]) -> None:
+    """A few bytes of a graph can ask for any amount of memory: nothing runs before this."""
+    for name, tensor in known.items():
+        if min(tensor.shape, default=0) < 0:
+            continue
+        size = claimed_bytes(onnx.TensorProto(name=name, data_type=tensor.type, dims=tensor.shape))
+        if size > MAX_BYTES:
+            raise ModelError(
+                f"the tensor {shown(name)} of shape {list(tensor.shape)[:8]} would take {size} bytes, more than 2 GiB:"
+                " a smaller --size may help"
+            )
 
 
 def _complete(value: onnx.ValueInfoProto) -> Tensor | None:

@@ -43,3 +43,13 @@ def inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """The real inputs: old files list initializers among them as defaults."""
     held = constants(graph)
     return [value for value in graph.input if value.name not in held]
+
+
+def names(graph: onnx.GraphProto) -> set[str]:
+    """Every name of a tensor in `graph`, those of subgraphs too."""
+    found = constants(graph) | {value.name for value in (*graph.input, *graph.output)}
+    for node in graph.node:
+        found.update(node.input, node.output)
+        for inner in subgraphs(node):
+            found |= names(inner)
+    return found

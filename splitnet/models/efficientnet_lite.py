@@ -38,7 +38,7 @@ class Scale:
     side: int
 
 
-LITE0, LITE1, LITE2 = Scale(1.0, 1.0, 224), Scale(1.0, 1.1, 240), Scale(1.1, 1.2, 260)
+VARIANTS = LITE0, LITE1, LITE2 = Scale(1.0, 1.0, 224), Scale(1.0, 1.1, 240), Scale(1.1, 1.2, 260)
 
 
 def _channels(channels: int, width: float) -> int:

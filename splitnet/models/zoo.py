@@ -5,13 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splitnet.bundle.manifest import ImageInput
 from splitnet.errors import UsageError
-from splitnet.models.weights import DLIB_FACE_RESNET, EFFICIENTNET_LITE0, PublishedFile
+from splitnet.models.weights import (
+    DLIB_FACE_RESNET,
+    EFFICIENTNET_LITE0,
+    EFFICIENTNET_LITE1,
+    EFFICIENTNET_LITE2,
+    PublishedFile,
+    PublishedWeights,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,12 +55,36 @@ class Network:
     build: Callable[[], nn.Module]
 
 
-def _lite0() -> nn.Module:
-    from splitnet.models.efficientnet_lite import LITE0, EfficientNetLite
+def _build_lite(variant: int, weights: PublishedWeights) -> nn.Module:
+    from splitnet.models.efficientnet_lite import VARIANTS, EfficientNetLite
 
-    network = EfficientNetLite(LITE0).eval()
-    network.load_published(EFFICIENTNET_LITE0.load())
+    network = EfficientNetLite(VARIANTS[variant]).eval()
+    network.load_published(weights.load())
     return network.fold()
+
+
+def _lite(variant: int, weights: PublishedWeights, side: int, blocks: int) -> Network:
+    return Network(
+        name=f"efficientnet-lite{variant}",
+        version="1",
+        weights=weights,
+        input=ImageInput(
+            tensor="image",
+            height=side,
+            width=side,
+            # All variants were evaluated with a border of 32 pixels around the crop.
+            resize_short=side + 32,
+            interpolation="bicubic",
+            mean=(127.0, 127.0, 127.0),
+            std=(128.0, 128.0, 128.0),
+        ),
+        cuts=("stem", *(f"block{index}" for index in range(blocks)), "head", "pooled"),
+        tasks=(
+            ZooTask("classification", "classification", "logits", "imagenet_labels.txt"),
+            ZooTask("embedding", "embedding", "embedding"),
+        ),
+        build=partial(_build_lite, variant, weights),
+    )
 
 
 def _dlib_face_resnet() -> nn.Module:
@@ -66,26 +98,9 @@ def _dlib_face_resnet() -> nn.Module:
 ZOO: dict[str, Network] = {
     network.name: network
     for network in (
-        Network(
-            name="efficientnet-lite0",
-            version="1",
-            weights=EFFICIENTNET_LITE0,
-            input=ImageInput(
-                tensor="image",
-                height=224,
-                width=224,
-                resize_short=256,
-                interpolation="bicubic",
-                mean=(127.0, 127.0, 127.0),
-                std=(128.0, 128.0, 128.0),
-            ),
-            cuts=("stem", *(f"block{index}" for index in range(16)), "head", "pooled"),
-            tasks=(
-                ZooTask("classification", "classification", "logits", "imagenet_labels.txt"),
-                ZooTask("embedding", "embedding", "embedding"),
-            ),
-            build=_lite0,
-        ),
+        _lite(0, EFFICIENTNET_LITE0, 224, 16),
+        _lite(1, EFFICIENTNET_LITE1, 240, 21),
+        _lite(2, EFFICIENTNET_LITE2, 260, 21),
         Network(
             name="dlib-face-resnet",
             version="1",
@@ -115,7 +130,9 @@ def find_network(name: str) -> Network:
         close = difflib.get_close_matches(name, ZOO, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         known = ", ".join(sorted(ZOO))
-        raise UsageError(f"no network is called {name!r}: {hint}known: {known}; or give an .onnx file") from None
+        raise UsageError(
+            f"no network is called {name!r}: {hint}known: {known}; or give a file, or mynet.py:make"
+        ) from None
 
 
 def read_labels(name: str) -> tuple[str, ...]:

@@ -243,5 +243,5 @@ def test_progress_counts_up_to_the_end(tiny_network: Path, tmp_path: Path) -> No
 
 
 def test_a_zoo_network_needs_no_description(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"are for \.onnx files"):
+    with pytest.raises(UsageError, match="are for imported networks"):
         build_bundle("efficientnet-lite0", tmp_path / "b", cuts="all", options=ImportOptions(size=(8, 8)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from splitnet.bundle import Bundle
-from splitnet.cli.build import build
+from splitnet.bundle.source import SourceHead
+from splitnet.cli.build import _head, build
 from splitnet.cli.inspect import inspect
 from splitnet.errors import BundleError, UsageError
 
@@ -73,6 +75,9 @@ def test_inspect_as_json(tiny_network: Path, tmp_path: Path) -> None:
         (["--std", "1,2"], "--std takes one value or three"),
         (["--task", "scores"], "--task 'scores' is not NAME=KIND:OUTPUT"),
         (["--task", "a/b=tensor:scores"], "is not NAME=KIND:OUTPUT"),
+        (["--head", "age=age.onnx"], "--head 'age=age.onnx' is not NAME=FILE.onnx@TENSOR"),
+        (["--head", "a/b=age.onnx@flat"], "is not NAME=FILE.onnx@TENSOR"),
+        (["--head", "age=@flat:score"], "is not NAME=FILE.onnx@TENSOR"),
         (["--labels", "absent.txt"], r"cannot read the labels absent\.txt"),
         (["--labels", __file__], "--labels needs a task that it describes"),
     ],
@@ -82,6 +87,30 @@ def test_options_that_cannot_be_used(tiny_network: Path, tmp_path: Path, options
     assert isinstance(result.exception, UsageError)
     with pytest.raises(UsageError, match=message):
         raise result.exception
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ("age=a.onnx@flat", SourceHead("age", Path("a.onnx"), "flat", "tensor")),
+        ("age=a.onnx@flat:score", SourceHead("age", Path("a.onnx"), "flat", "score")),
+        ("age=me@home/a.onnx@conv:0", SourceHead("age", Path("me@home/a.onnx"), "conv:0", "tensor")),
+        ("age=a.onnx@conv:0:embedding", SourceHead("age", Path("a.onnx"), "conv:0", "embedding")),
+    ],
+)
+def test_heads_as_they_are_written(text: str, head: SourceHead) -> None:
+    assert _head(text) == head
+
+
+def test_a_head_from_the_command_line(tiny_network: Path, tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> h (float[N, 8] x) => (float[N, 8] y) { y = Sigmoid(x) }'
+    )
+    (tmp_path / "age.onnx").write_bytes(model.SerializeToString())
+    head = f"age={tmp_path / 'age.onnx'}@flat"
+    result = run("build", tiny_network, tiny_network, "--cuts", "r1", "--out", tmp_path / "b", "--head", head)
+    assert result.exit_code == 0, result.output
+    assert "tasks scores, vector, age" in result.stdout
 
 
 def test_inspecting_an_altered_bundle(tiny_network: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import featcodec
 from featcodec.profile_checks import NAMES
 from splitnet.bundle import Bundle, add_transform, add_transforms
+from splitnet.bundle import imported as imported_module
 from splitnet.bundle import source as source_module
 from splitnet.bundle.build import build_bundle
 from splitnet.bundle.profiles import load_profile
@@ -274,14 +275,14 @@ def test_building_adds_the_profiles_that_a_network_comes_with(
     shipped = {
         cut: ShippedProfile(profile_for(bundle, cut).to_bytes(), json.dumps(CURVE).encode()) for cut in ("r1", "r2")
     }
-    real = source_module.from_file
+    real = imported_module.from_networks
 
     def with_profiles(*arguments: Any) -> source_module.Source:
         from dataclasses import replace
 
         return replace(real(*arguments), profiles=shipped)
 
-    monkeypatch.setattr("splitnet.bundle.build.from_file", with_profiles)
+    monkeypatch.setattr("splitnet.bundle.build.from_networks", with_profiles)
     steps: list[tuple[str, int, int]] = []
     built = build_bundle(tiny_network, tmp_path / "new", cuts=["r2", "flat"], progress=lambda *step: steps.append(step))
     assert [cut.name for cut in built.manifest.calibrated_cuts] == ["r2"]

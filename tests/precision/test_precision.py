@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from typer.testing import CliRunner
 
 from splitnet.bundle import Bundle
 from splitnet.calibrate.photos import load_inputs
+from splitnet.cli import app
 from splitnet.edge.encoder import EdgeEncoder
 from splitnet.errors import ModelError, UsageError
 from splitnet.precision import Precision, PrecisionReport, set_edge_precision
@@ -102,3 +104,19 @@ def test_a_bundle_is_replaced_in_its_place(lite0_bundle: Bundle, photos: tuple[P
     assert bundle.path == place
     assert steps == ["block4 in float16", "done"]
     assert {path.name for path in tmp_path.iterdir()} == {"bundle"}
+
+
+def test_build_does_it_all_at_once(photos: tuple[Path, ...], tmp_path: Path) -> None:
+    data, out = tmp_path / "photos", tmp_path / "bundle"
+    data.mkdir()
+    for photo in photos[:8]:
+        shutil.copy(photo, data)
+    command = ["build", "efficientnet-lite0", "--cuts", "block4", "--out", str(out), "--edge-precision", "float16"]
+    result = CliRunner().invoke(app, command)
+    assert (type(result.exception), "--data DIR" in str(result.exception)) == (UsageError, True)
+    assert not out.exists()
+    result = CliRunner().invoke(app, [*command, "--data", str(data)])
+    assert result.exit_code == 0, result.output
+    assert "Edge graphs in float16, 4 photos" in result.output
+    assert Bundle.load(out).cut("block4").precision == "float16"
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "bundle"}
