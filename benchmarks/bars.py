@@ -49,6 +49,8 @@ BARS: dict[str, Bar] = {
     "link.worst_loss_error": Bar("<=", 0.5, needed=False),
     "link.worst_rate_error": Bar("<=", 0.05, needed=False),
     "link.worst_rtt_error_ms": Bar("<=", 1.0, needed=False),
+    "plan.worst_prediction_error": Bar("<=", 0.20, needed=False),
+    "plan.worst_vs_best": Bar("<=", 0.10, needed=False),
     "rans.context_decode_ms": Bar("<=", 0.35),
     "rans.context_encode_ms": Bar("<=", 0.30),
     "rans.decode_ms": Bar("<=", 0.15),
