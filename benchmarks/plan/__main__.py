@@ -19,7 +19,7 @@ from benchmarks.harness import Measured, main
 from benchmarks.link import Link, LinkSettings
 from benchmarks.plan.cells import CELLS, SHORT, Tried, overhead_of, try_cell
 from splitnet.bundle import Bundle
-from splitnet.demo.main import demo_bundle
+from splitnet.bundle.build import INPUT_CUT, build_bundle
 from splitnet.demo.photos import labelled_photos
 from splitnet.errors import UnavailableError
 from splitnet.models import preprocess
@@ -32,6 +32,7 @@ from splitnet.plan.profile import Profile
 from splitnet.plan.subject import Subject
 
 OUT = Path("out/plan")
+CUTS = ("block4", "block7", "block10")
 SLOWDOWN = 20.0
 STEPS = (1.0, 1.5, 1.75, 2.0, 2.5)
 PORT = 50051
@@ -39,10 +40,10 @@ PORT = 50051
 
 def measure(short: bool) -> Measured:
     """How much worse the choices were than the best, and how wrong the predictions. Raises SplitnetError, OSError."""
-    bundle = demo_bundle(Path("out/demo/bundle"))
+    OUT.mkdir(parents=True, exist_ok=True)
+    bundle = build_bundle("efficientnet-lite0", OUT / "bundle", cuts=(INPUT_CUT, *CUTS))
     photos = [photo.path for photo in labelled_photos()[: 5 if short else 10]]
     cells = SHORT if short else CELLS
-    OUT.mkdir(parents=True, exist_ok=True)
     with Progress(transient=True) as bar:
         task = bar.add_task("profile", total=None)
         profile = _profile(bundle, photos)
@@ -87,7 +88,6 @@ def _profile(bundle: Bundle, photos: Sequence[Path]) -> Profile:
         for photo in photos
     )
     subject = Subject(image, crops, tuple(photos))
-    cuts = tuple(cut.name for cut in manifest.built_cuts)
 
     def silent(*_: object) -> None:
         return
@@ -96,16 +96,16 @@ def _profile(bundle: Bundle, photos: Sequence[Path]) -> Profile:
         network=manifest.name,
         version=manifest.version,
         fingerprint=bundle.fingerprint,
-        edge=measure_edge(bundle, subject, Settings(cuts, Bench(20, SLOWDOWN), STEPS, threads=1), silent),
-        cloud=measure_cloud(bundle, subject, Settings(cuts, Bench(20), STEPS, threads=1), silent),
+        edge=measure_edge(bundle, subject, Settings(CUTS, Bench(20, SLOWDOWN), STEPS, threads=1), silent),
+        cloud=measure_cloud(bundle, subject, Settings(CUTS, Bench(20), STEPS, threads=1), silent),
     )
 
 
 def _ask(device: subprocess.Popen[str], candidate: Candidate, tasks: Sequence[str]) -> list[float]:
     assert device.stdin is not None
     assert device.stdout is not None
-    split = candidate.mode == "split"
-    wanted = {"cut": candidate.cut if split else "", "codec": candidate.codec, "tasks": list(tasks)}
+    cut = {"edge": "", "split": candidate.cut, "cloud": INPUT_CUT}[candidate.mode]
+    wanted = {"cut": cut, "codec": candidate.codec, "tasks": list(tasks)}
     device.stdin.write(json.dumps(wanted) + "\n")
     device.stdin.flush()
     line = device.stdout.readline()

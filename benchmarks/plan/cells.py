@@ -15,8 +15,7 @@ from splitnet.plan.profiled import Wanted, candidates
 MAX_KL = 0.025
 """What every choice has to keep to, nats: without a bound the coarsest step would always win."""
 
-CONSTRAINTS = Constraints(max_kl=MAX_KL, modes=("edge", "split"))
-"""The service takes frames and no image files, so that `all in the cloud` cannot be measured."""
+CONSTRAINTS = Constraints(max_kl=MAX_KL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from splitnet.graph.split import CutPoint, SplitNetwork
     from splitnet.runtime.graph import Array
 
+INPUT_CUT = "input"
+"""The cut in front of the first layer, for bundles whose service may also get photos. It is built where it is named,
+never as one of all: what crosses there is larger than at any cut worth having."""
+
 Progress = Callable[[str, int, int], None]
 """Called with what begins now, how many steps are done, and how many there are; last with "done"."""
 
@@ -77,14 +81,16 @@ def build_bundle(
         steps.begin("looking for cuts")
         outputs = list(dict.fromkeys(task.output for task in source.tasks))
         split = split_network(source.model, outputs, source.candidates)
-        names = unique([safe_name(point.tensor) for point in split.cuts])
+        points, names = split.cuts, unique([safe_name(point.tensor) for point in split.cuts])
+        if INPUT_CUT in cuts and INPUT_CUT not in names:
+            points, names = (split.input_cut, *points), (INPUT_CUT, *names)
         chosen = _choose(cuts, names)
         shipped = [Calibration(cut, one.profile, one.curve) for cut, one in source.profiles.items() if cut in chosen]
         steps.begin("splitting", len(chosen) + bool(shipped))
         whole = _add(staging, "whole.onnx", split.whole)
         tasks = tuple(_task(staging, split, task) for task in source.tasks)
         listed = tuple(
-            _cut(staging, split, name, point, name in chosen) for name, point in zip(names, split.cuts, strict=True)
+            _cut(staging, split, name, point, name in chosen) for name, point in zip(names, points, strict=True)
         )
         _verify(staging.path, whole, source, tasks, listed, arrays, steps)
         manifest = Manifest(
@@ -131,7 +137,7 @@ def _source(
     if len(networks) != 1:
         raise UsageError(f"networks that become one are files or MODULE:CALLABLE; got {', '.join(map(str, networks))}")
     # A misspelt name or cut should not cost an export first.
-    _choose(cuts, find_network(named[0]).cuts)
+    _choose(cuts, (INPUT_CUT, *find_network(named[0]).cuts))
     if replace(options, heads=()) != ImportOptions():
         raise UsageError(f"size, layout, mean, std and tasks are for imported networks; {named[0]!r} knows its own")
     require("torch", "onnx", "onnxscript", "onnxruntime")
@@ -140,11 +146,12 @@ def _source(
 
 def _choose(cuts: Sequence[str] | Literal["all"], names: tuple[str, ...]) -> frozenset[str]:
     wanted = names if cuts == "all" or list(cuts) == ["all"] else tuple(cuts)
+    known = ", ".join(names if INPUT_CUT in names else (INPUT_CUT, *names))
     if not wanted:
-        raise UsageError(f"name at least one cut: {', '.join(names)}")
+        raise UsageError(f"name at least one cut: {known}")
     for name in wanted:
         if name not in names:
-            raise UsageError(f"the network has no cut {name!r}; it has: {', '.join(names)}")
+            raise UsageError(f"the network has no cut {name!r}; it has: {known}")
     return frozenset(wanted)
 
 

@@ -215,6 +215,10 @@ class Manifest(Part):
         """The cuts whose graphs are in the bundle, from the input to the output."""
         return tuple(cut for cut in self.cuts if cut.edge is not None)
 
+    def is_input(self, cut: Cut) -> bool:
+        """Whether nothing runs before this cut: what crosses is the input itself, or an image file of it."""
+        return cut.tensor == self.input.tensor
+
     @property
     def calibrated_cuts(self) -> tuple[Cut, ...]:
         """The cuts that have a transform, from the input to the output."""

@@ -60,7 +60,7 @@ def calibrate(
 
     opened = Bundle.load(bundle)
     names = [name.strip() for name in cuts.split(",") if name.strip()]
-    names = names or [cut.name for cut in opened.manifest.built_cuts]
+    names = names or [cut.name for cut in opened.manifest.built_cuts if not opened.manifest.is_input(cut)]
     for name in names:
         opened.cut(name)
     if draws % 2:

@@ -14,6 +14,7 @@ import typer
 from splitnet.errors import UsageError
 
 if TYPE_CHECKING:
+    from splitnet.bundle import Manifest
     from splitnet.plan.candidate import Mode
     from splitnet.plan.planner import Plan
     from splitnet.plan.profile import Profile
@@ -89,7 +90,7 @@ def plan(
     if as_json:
         typer.echo(json.dumps(plan_json(made), indent=2))
     else:
-        _print(found, made)
+        _print(found, made, opened.manifest)
         if plot is not None:
             typer.echo(f"wrote {plot}")
 
@@ -103,7 +104,7 @@ def _merged(fingerprint: str, edge: Path, cloud: Path) -> Profile:
     return found
 
 
-def _print(found: Profile, made: Plan) -> None:
+def _print(found: Profile, made: Plan, manifest: Manifest) -> None:
     from rich.console import Console
     from rich.markup import escape
 
@@ -114,7 +115,7 @@ def _print(found: Profile, made: Plan) -> None:
     console.print(f"{escape(_title(found, made))}\n")
     console.print(plan_table(made))
     console.print(f"\n[bold]{made.objective}[/]: {escape(summary(made))}")
-    for note in _notes(found, made):
+    for note in _notes(found, made, manifest):
         console.print(f"note: {escape(note)}")
 
 
@@ -137,7 +138,7 @@ def _title(found: Profile, made: Plan) -> str:
     return ", ".join(parts)
 
 
-def _notes(found: Profile, made: Plan) -> list[str]:
+def _notes(found: Profile, made: Plan, manifest: Manifest) -> list[str]:
     notes = []
     if made.constraints.min_agreement is None and made.constraints.max_kl is None:
         notes.append("nothing bounds the loss of the answers, so that the coarsest codec tends to win; --max-kl does")
@@ -145,8 +146,10 @@ def _notes(found: Profile, made: Plan) -> list[str]:
         notes.append(
             "the edge profile was measured with random pictures: sizes without a curve are not those of photos"
         )
-    if made.choice.candidate.mode == "cloud":
-        notes.append("the service takes frames of features, not image files: --modes edge,split leaves them out")
+    if made.choice.candidate.mode == "cloud" and not any(manifest.is_input(cut) for cut in manifest.built_cuts):
+        notes.append(
+            "this needs the cut input, which the bundle lacks: build it with --cuts input,..."
+        )
     return notes
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 import featcodec
-from splitnet.bundle.manifest import Cut
+from featcodec.frame import MAGIC
+from splitnet.bundle.manifest import Cut, ImageInput
 from splitnet.cloud.model import CloudModel
-from splitnet.errors import FingerprintError, InvalidRequestError, OverloadedError
+from splitnet.errors import FingerprintError, ImageError, InvalidRequestError, OverloadedError
 from splitnet.runtime import Array
 from splitnet.tasks.softmax import all_finite
 
@@ -23,7 +24,7 @@ class Content:
 
 
 def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
-    """Decode a frame for `cut`, within the model's limits.
+    """Decode a frame for `cut`, within the model's limits; at the cut `input`, an image file is a frame, too.
 
     Raises
     ------
@@ -35,6 +36,9 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
         if it is larger than the service accepts.
     """
     limits, calibrated = model.limits[cut.name], model.calibrated.get(cut.name)
+    manifest = model.bundle.manifest
+    if manifest.is_input(cut) and not frame.startswith(MAGIC):
+        return Content(_from_file(frame, limits.frame_bytes, manifest.input), False)
     profiles = {} if calibrated is None else {calibrated.profile.fingerprint: calibrated.profile}
     try:
         if calibrated is not None and featcodec.is_transform(frame):
@@ -59,6 +63,27 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
     if not all_finite(values):
         raise InvalidRequestError(f"the frame for cut {cut.name} holds NaN or infinity")
     return Content(values, False)
+
+
+def _from_file(data: bytes, most: int, spec: ImageInput) -> Array:
+    """An image file -> the network's input (1, 3, H, W).
+
+    One of the input's very size is taken as the crop that it is; any other is a photo, to be resized and cropped.
+    """
+    # Only here: a service that gets no photos does without a library for them.
+    from splitnet.models.image_codec import decode_file
+    from splitnet.models.preprocess import normalise, preprocess
+
+    if len(data) > most:
+        raise OverloadedError(f"a file of {len(data)} bytes is over the limit of {most}; send a smaller one")
+    try:
+        image = decode_file(data)
+        if image.size == (spec.width, spec.height):
+            return normalise(np.asarray(image), spec)
+        return preprocess(image, spec)
+    except ImageError as error:
+        what = "neither featcodec's nor a JPEG, WebP or PNG file"
+        raise InvalidRequestError(f"malformed frame: {what}: {error}") from error
 
 
 def _expected(cut: Cut) -> str:

@@ -13,7 +13,7 @@ from typing import Self
 
 from splitnet.bundle import Bundle
 from splitnet.bundle.load import Half
-from splitnet.edge.encoder import EdgeEncoder, Encoded, Photo, stage_names
+from splitnet.edge.encoder import EdgeEncoder, Encoded, Photo
 from splitnet.edge.retry import NO_RETRIES, RetryPolicy, new_request_id
 from splitnet.edge.spans import exchange_span
 from splitnet.edge.trace import Trace
@@ -88,7 +88,7 @@ class _Client:
             )
         if self.cut not in {cut.name for cut in model.cuts}:
             raise UnknownError(f"the server does not serve cut {self.cut!r} of {summary.name}")
-        missing = [stage for stage in stage_names(self.encoder.spec) if stage not in model.codec_stages]
+        missing = [stage for stage in self.encoder.stages if stage not in model.codec_stages]
         if missing:
             raise InvalidRequestError(
                 f"the server has no codec stage {missing[0]!r}; it has {', '.join(model.codec_stages)}"

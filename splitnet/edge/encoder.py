@@ -16,6 +16,7 @@ from splitnet.edge.halves import PlainHalf, TransformHalf, half_for, step_of, wi
 from splitnet.edge.trace import Prepared
 from splitnet.errors import ImageError, UsageError
 from splitnet.models import preprocess
+from splitnet.models.image_codec import ImageCodec
 from splitnet.runtime import Array
 
 PLAIN_CODEC = "affine:bits=8|zstd:level=3"
@@ -46,7 +47,8 @@ def default_codec(cut: Cut) -> str:
 class EdgeEncoder:
     """Loads the edge graph of one cut, the one that the codec needs, and turns photos into frames.
 
-    `cut` is by default the one with the fewest values, `codec` the cut's own, see `default_codec`.
+    `cut` is by default the one with the fewest values, `codec` the cut's own, see `default_codec`. At the cut `input`,
+    where the whole network is in the cloud, it may be an image format (`splitnet.models.image_codec`).
 
     Raises
     ------
@@ -59,10 +61,23 @@ class EdgeEncoder:
     def __init__(self, bundle: Bundle, cut: str = "", codec: str | None = None, *, threads: int = 1) -> None:
         self.bundle = bundle
         self.cut: Cut = bundle.cut(cut or default_cut(bundle))
-        self.spec = parse_codec(codec or default_codec(self.cut))
+        self.image = ImageCodec.parse(codec or "")
+        if self.image is not None and not bundle.manifest.is_input(self.cut):
+            raise UsageError(f"codec {codec!r} is for photos, at the cut input; cut {self.cut.name} sends features")
+        self.spec = parse_codec(PLAIN_CODEC if self.image is not None else codec or default_codec(self.cut))
         self._threads = threads
         self._half = half_for(bundle, self.cut, self.spec, threads)
         self._plain = self._half if isinstance(self._half, PlainHalf) else None
+
+    @property
+    def codec(self) -> str:
+        """What is in use, as it is written."""
+        return str(self.spec if self.image is None else self.image)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the codec's stages that a decoder needs; none for image files."""
+        return stage_names(self.spec) if self.image is None else ()
 
     @property
     def step(self) -> float:
@@ -101,6 +116,9 @@ class EdgeEncoder:
         except MemoryError as error:
             raise ImageError("a photo needs more memory than there is; make it smaller") from error
         t1 = time.perf_counter()
+        if self.image is not None:
+            file = self.image.encode(pixels)
+            return Encoded(file, Prepared(t1 - t0, 0.0, 0.0, time.perf_counter() - t1))
         tensor = preprocess.normalise(pixels, image)
         t2 = time.perf_counter()
         values = self._half.run(tensor, spec)

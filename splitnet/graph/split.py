@@ -45,6 +45,13 @@ class SplitNetwork:
     types: dict[str, Tensor]
     free_batch: bool
 
+    @property
+    def input_cut(self) -> CutPoint:
+        """The input itself as a cut: nothing runs before it."""
+        first = self.cuts[0]
+        shape = self.types[self.source].shape[1:]
+        return CutPoint(self.source, shape, "float32", 0, first.macs_before + first.macs_after)
+
     def edge(self, cut: CutPoint) -> onnx.ModelProto:
         """Graph from the input to the cut's tensor."""
         return self._part([self.source], [cut.tensor], "edge")

@@ -51,10 +51,18 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS, short_side: in
 
 
 def decode_image(
-    data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS, short_side: int | None = None
+    data: bytes,
+    name: str = "image",
+    *,
+    max_pixels: int = MAX_PIXELS,
+    short_side: int | None = None,
+    formats: tuple[str, ...] | None = None,
 ) -> Image.Image:
-    """The same as `load_image` for the bytes of a file; `name` stands for the path in messages."""
-    return _decode(io.BytesIO(data), name, max_pixels, short_side)
+    """The same as `load_image` for the bytes of a file; `name` stands for the path in messages.
+
+    `formats` are Pillow's names of those that are taken, by default all.
+    """
+    return _decode(io.BytesIO(data), name, max_pixels, short_side, formats)
 
 
 def from_pillow(image: Image.Image, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -100,9 +108,11 @@ def _constants(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Tensor,
     return np.array(mean, np.float32).reshape(shape), np.array(std, np.float32).reshape(shape)
 
 
-def _decode(stream: BinaryIO, name: str, max_pixels: int, short_side: int | None) -> Image.Image:
+def _decode(
+    stream: BinaryIO, name: str, max_pixels: int, short_side: int | None, formats: tuple[str, ...] | None = None
+) -> Image.Image:
     try:
-        image = Image.open(stream)
+        image = Image.open(stream, formats=formats)
     except UnidentifiedImageError as error:
         raise ImageError(f"{name}: not a picture in a known format") from error
     except Exception as error:  # as below

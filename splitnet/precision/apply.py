@@ -58,11 +58,14 @@ def set_edge_precision(
         raise UsageError(f"no edge precision {precision!r}; there are: {', '.join(PRECISIONS)}")
     if len(photos) < FEWEST_PHOTOS:
         raise UsageError(f"{precision} needs at least {FEWEST_PHOTOS} photos to be set and measured; got {len(photos)}")
-    chosen = [bundle.cut(name) for name in cuts] or list(bundle.manifest.built_cuts)
+    manifest = bundle.manifest
+    chosen = [bundle.cut(name) for name in cuts] or [one for one in manifest.built_cuts if not manifest.is_input(one)]
     for cut in chosen:
+        if manifest.is_input(cut):
+            raise UsageError(f"cut {cut.name} has no layers before it, so nothing to compute in {precision}")
         if cut.precision != "float32":
             raise UsageError(f"cut {cut.name} is {cut.precision} already: build the bundle again to begin from float32")
-    loaded = load_inputs(photos, bundle.manifest.input)
+    loaded = load_inputs(photos, manifest.input)
     inputs = [loaded[index : index + 1] for index in range(len(loaded))]
     made: dict[str, bytes] = {}
     reports = []

@@ -335,7 +335,9 @@ class InferRequest(_message.Message):
     """Fingerprint of the bundle whose edge graph made the frame."""
     cut: _builtins.str
     frame: _builtins.bytes
-    """A featcodec frame of one tensor of shape (1, *cut.shape)."""
+    """A featcodec frame of one tensor of shape (1, *cut.shape). At the cut `input` a JPEG, WebP or PNG file is one, too: of the
+    input's very size it is taken as it is, else resized and cropped.
+    """
     top_k: _builtins.int
     """Number of classes that classification returns. 0: five."""
     outputs: _builtins.bool

@@ -98,11 +98,11 @@ def test_descriptions_that_do_not_fit(tiny_network: Path, tmp_path: Path, option
 
 
 def test_unknown_cuts_list_the_possible_ones(tiny_network: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no cut 'r9'; it has: c1, r1, c2, r2, pool, flat"):
+    with pytest.raises(UsageError, match="no cut 'r9'; it has: input, c1, r1, c2, r2, pool, flat"):
         build_bundle(tiny_network, tmp_path / "b", cuts=["r1", "r9"])
     with pytest.raises(UsageError, match="name at least one cut"):
         build_bundle(tiny_network, tmp_path / "b", cuts=[])
-    with pytest.raises(UsageError, match="no cut 'block99'; it has: stem, block0"):
+    with pytest.raises(UsageError, match="no cut 'block99'; it has: input, stem, block0"):
         build_bundle("efficientnet-lite0", tmp_path / "b", cuts=["block99"])
     assert not (tmp_path / "b").exists()
 
