@@ -147,9 +147,7 @@ def _notes(found: Profile, made: Plan, manifest: Manifest) -> list[str]:
             "the edge profile was measured with random pictures: sizes without a curve are not those of photos"
         )
     if made.choice.candidate.mode == "cloud" and not any(manifest.is_input(cut) for cut in manifest.built_cuts):
-        notes.append(
-            "this needs the cut input, which the bundle lacks: build it with --cuts input,..."
-        )
+        notes.append("this needs the cut input, which the bundle lacks: build it with --cuts input,...")
     return notes
 
 

@@ -313,7 +313,9 @@ def test_a_closed_link_says_so() -> None:
 
 
 _HOLD = """
-import sys, time
+import signal, sys, time
+# Of a test in the background Ctrl-C is ignored, and so it would be here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from benchmarks.link import Link
 with Link() as link:
     link.popen("client", ["sleep", "600"])
