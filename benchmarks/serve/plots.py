@@ -53,6 +53,6 @@ def _overload(axes: Axes, overload: Overload, peak: float) -> None:
     memory = axes.twinx()
     memory.plot(np.array(overload.moments) - run.started, np.array(overload.memory) / 1e6, color="tab:blue", alpha=0.7)
     memory.set_ylabel("memory of the server, MB", color="tab:blue")
-    memory.set_ylim(bottom=0)
+    memory.set_ylim(0, 1.3 * max(overload.memory, default=1e6) / 1e6)
     memory.set_xlim(0, seconds)
     axes.legend(loc="center right")
