@@ -65,7 +65,7 @@ def measure(short: bool) -> Measured:
             overhead = overhead_of(profile, ask)
             tried: list[Tried] = []
             for cell in cells:
-                link.change(**{name: getattr(cell.settings, name) for name in ("rate_up", "rate_down", "delay")})
+                link.change(**cell.link)
                 tried.append(try_cell(cell, profile, overhead, ask))
                 bar.advance(task)
     errors = [abs(error) for one in tried for error in one.errors.values()]

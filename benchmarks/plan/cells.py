@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.link import LinkSettings
 from splitnet.plan import Candidate, Constraints, Link, Plan, plan
 from splitnet.plan.profile import Profile
 from splitnet.plan.profiled import Wanted, candidates
@@ -27,9 +26,10 @@ class Cell:
     cloud_only: bool
 
     @property
-    def settings(self) -> LinkSettings:
-        """For the emulated link."""
-        return LinkSettings(rate_up=1e6 * self.mbit, rate_down=1e6 * self.mbit, delay=self.rtt_ms / 2000)
+    def link(self) -> dict[str, float]:
+        """What an emulated link is to be, as `benchmarks.link.LinkSettings` has it."""
+        rate = 1e6 * self.mbit
+        return {"rate_up": rate, "rate_down": rate, "delay": self.rtt_ms / 2000}
 
     @property
     def tasks(self) -> tuple[str, ...]:

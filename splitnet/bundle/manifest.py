@@ -103,6 +103,11 @@ class Transform(Part):
     curve: RelativePath | None = None
     step: float = Field(gt=0, allow_inf_nan=False)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its files."""
+        return tuple(path for path in (self.profile, self.edge, self.cloud, self.curve) if path is not None)
+
 
 class Cut(Part):
     """A place where exactly one tensor crosses from edge to cloud.
@@ -197,8 +202,7 @@ class Manifest(Part):
             raise ValueError(f"{MANIFEST} lists itself")
         used = {self.whole, *(task.head for task in self.tasks), *(task.labels for task in self.tasks)}
         used |= {path for cut in self.cuts for path in (cut.edge, cut.cloud)}
-        calibrated = [cut.transform for cut in self.cuts if cut.transform is not None]
-        used |= {path for one in calibrated for path in (one.profile, one.edge, one.cloud, one.curve)}
+        used |= {path for cut in self.cuts if cut.transform is not None for path in cut.transform.paths}
         missing = sorted(path for path in used if path is not None and path not in listed)
         if missing:
             raise ValueError(f"{missing[0]!r} is used but not listed under files")

@@ -86,15 +86,10 @@ def add_transforms(
             raise UsageError(f"cut {name} is given more than one profile")
     target = Path(bundle.path if out is None else out)
     dropped = {
-        path
-        for cut in manifest.calibrated_cuts
-        if cut.name in names and cut.transform is not None
-        for path in (cut.transform.profile, cut.transform.edge, cut.transform.cloud, cut.transform.curve)
+        path for cut in manifest.cuts if cut.name in names and cut.transform is not None for path in cut.transform.paths
     }
     with Staging(target) as staging:
-        for file in manifest.files:
-            if file.path not in dropped:
-                staging.add(file.path, bundle.open_bytes(file.path))
+        staging.keep(bundle, dropped)
         cuts = stage_transforms(staging, manifest, calibrations)
         staging.publish(manifest.model_copy(update={"cuts": cuts, "files": staging.files}))
     return Bundle.load(target)

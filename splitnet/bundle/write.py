@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -92,6 +92,12 @@ class Staging:
             _write(self.path / path, data)
         self._files[path] = File(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
         return path
+
+    def keep(self, bundle: Bundle, dropped: Collection[str | None]) -> None:
+        """Add every file of a bundle but those in `dropped`. Raises BundleError for one that was altered."""
+        for file in bundle.manifest.files:
+            if file.path not in dropped:
+                self.add(file.path, bundle.open_bytes(file.path))
 
     def publish(self, manifest: Manifest) -> None:
         """Write the manifest and move everything to its place."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from splitnet.bundle.manifest import ImageInput
-from splitnet.edge.sources import SUFFIXES
+from splitnet.edge.sources import photos_below
 from splitnet.errors import UsageError
 from splitnet.models import preprocess
 
@@ -32,8 +32,7 @@ def find_photos(folder: Path, folds: int) -> tuple[Path, ...]:
     try:
         if not folder.is_dir():
             raise UsageError(f"--data {folder} is not a folder; give one with at least {needed} photos")
-        list(folder.iterdir())
-        found = tuple(sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()))
+        found = tuple(photos_below(folder))
     except OSError as error:
         raise UsageError(f"--data {folder} cannot be read: {error.strerror or error}") from error
     if len(found) < needed:

@@ -25,13 +25,12 @@ def build_in(
     Raises UsageError where there are no photos, and as `splitnet.precision.set_edge_precision`.
     """
     from splitnet.bundle.write import check_target
-    from splitnet.calibrate.photos import find_photos
+    from splitnet.edge.sources import photos
     from splitnet.precision import set_edge_precision
 
     if data is None:
         raise UsageError(f"--edge-precision {precision} needs photos that set ranges and are measured: --data DIR")
-    # The least that finding them for a calibration of two folds asks for.
-    photos = find_photos(data, 2)
+    found = list(photos([str(data)], "--data"))
     check_target(out.resolve())
     try:
         out.resolve().parent.mkdir(parents=True, exist_ok=True)
@@ -39,9 +38,8 @@ def build_in(
     except OSError as error:
         raise OutputError(f"cannot write the bundle {out}: {error.strerror or error}") from error
     with work as folder:
-        bundle, reports = set_edge_precision(
-            build(Path(folder) / "float32"), precision, photos, out=out, progress=progress
-        )
+        whole = build(Path(folder) / "float32")
+        bundle, reports = set_edge_precision(whole, precision, found, out=out, progress=progress)
     Console().print(_table(reports))
     return bundle
 

@@ -66,21 +66,13 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
 
 
 def _from_file(data: bytes, most: int, spec: ImageInput) -> Array:
-    """An image file -> the network's input (1, 3, H, W).
-
-    One of the input's very size is taken as the crop that it is; any other is a photo, to be resized and cropped.
-    """
     # Only here: a service that gets no photos does without a library for them.
-    from splitnet.models.image_codec import decode_file
-    from splitnet.models.preprocess import normalise, preprocess
+    from splitnet.models.image_codec import input_of_file
 
     if len(data) > most:
         raise OverloadedError(f"a file of {len(data)} bytes is over the limit of {most}; send a smaller one")
     try:
-        image = decode_file(data)
-        if image.size == (spec.width, spec.height):
-            return normalise(np.asarray(image), spec)
-        return preprocess(image, spec)
+        return input_of_file(data, spec)
     except ImageError as error:
         what = "neither featcodec's nor a JPEG, WebP or PNG file"
         raise InvalidRequestError(f"malformed frame: {what}: {error}") from error

@@ -12,8 +12,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
 """Endings that count as a photo inside a folder; a file named outright is tried whatever its ending."""
 
 
-def photos(sources: Sequence[str]) -> Iterator[Path]:
-    """Every photo of the sources, each once, folders in sorted order with their subfolders.
+def photos(sources: Sequence[str], option: str = "--source") -> Iterator[Path]:
+    """Every photo of the sources, each once, folders in sorted order with their subfolders; `option` named them.
 
     Raises
     ------
@@ -21,40 +21,45 @@ def photos(sources: Sequence[str]) -> Iterator[Path]:
         if a source does not exist, matches nothing, or is a folder without photos.
     """
     seen: set[Path] = set()
-    for path in _expanded(sources):
+    for path in _expanded(sources, option):
         if path not in seen:
             seen.add(path)
             yield path
 
 
-def _expanded(sources: Sequence[str]) -> Iterable[Path]:
+def photos_below(folder: Path) -> list[Path]:
+    """What counts as a photo in a folder and its subfolders, sorted. Raises OSError."""
+    # `rglob` passes over folders that it may not read.
+    list(folder.iterdir())
+    return sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
+
+
+def _expanded(sources: Sequence[str], option: str) -> Iterable[Path]:
     for source in sources:
         path = Path(source)
         try:
             if path.is_dir():
-                yield from _photos_below(path, source)
+                yield from _some_below(path, source, option)
             elif path.exists():
                 yield path
             elif glob.has_magic(source):
-                yield from _matches(source)
+                yield from _matches(source, option)
             else:
-                raise UsageError(f"--source {source!r} does not exist; give a file, a folder or a glob")
+                raise UsageError(f"{option} {source!r} does not exist; give a file, a folder or a glob")
         except OSError as error:
-            raise UsageError(f"--source {source!r} cannot be read: {error.strerror or error}") from error
+            raise UsageError(f"{option} {source!r} cannot be read: {error.strerror or error}") from error
 
 
-def _photos_below(folder: Path, source: str) -> list[Path]:
-    # `rglob` passes over folders that it may not read.
-    list(folder.iterdir())
-    found = sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
+def _some_below(folder: Path, source: str, option: str) -> list[Path]:
+    found = photos_below(folder)
     if not found:
-        raise UsageError(f"--source {source!r} holds no photos ({', '.join(sorted(SUFFIXES))})")
+        raise UsageError(f"{option} {source!r} holds no photos ({', '.join(sorted(SUFFIXES))})")
     return found
 
 
-def _matches(source: str) -> list[Path]:
+def _matches(source: str, option: str) -> list[Path]:
     matches = sorted(Path(one) for one in glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     found = [one for one in matches if one.is_file()]
     if not found:
-        raise UsageError(f"--source {source!r} matches no files; quote the glob or check the path")
+        raise UsageError(f"{option} {source!r} matches no files; quote the glob or check the path")
     return found

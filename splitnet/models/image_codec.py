@@ -7,10 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 from PIL import Image
 
+from splitnet.bundle.manifest import ImageInput
 from splitnet.errors import ImageError, UsageError
-from splitnet.models.preprocess import Pixels, decode_image
+from splitnet.models.preprocess import Pixels, Tensor, decode_image, normalise, preprocess
 
 FORMATS = ("JPEG", "WEBP", "PNG")
 """Of files that are taken: few decoders, for files come from strangers."""
@@ -50,12 +52,16 @@ class ImageCodec:
         return buffer.getvalue()
 
 
-def decode_file(data: bytes) -> Image.Image:
-    """The bytes of a JPEG, WebP or PNG file from a stranger -> RGB, upright.
+def input_of_file(data: bytes, spec: ImageInput) -> Tensor:
+    """The bytes of a JPEG, WebP or PNG file from a stranger -> the network's input, float32 (1, 3, H, W).
 
+    One of the input's very size is taken as the crop that it is; any other is a photo, to be resized and cropped.
     Raises ImageError for anything else, and above `MAX_PIXELS`.
     """
     try:
-        return decode_image(data, "the frame", max_pixels=MAX_PIXELS, formats=FORMATS)
+        image = decode_image(data, "the frame", max_pixels=MAX_PIXELS, formats=FORMATS)
+        if image.size == (spec.width, spec.height):
+            return normalise(np.asarray(image), spec)
+        return preprocess(image, spec)
     except MemoryError as error:
         raise ImageError("the frame needs more memory than there is") from error

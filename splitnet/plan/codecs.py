@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-
-import numpy as np
-from PIL import Image
 
 import featcodec
 from splitnet.bundle import Bundle, Cut
 from splitnet.edge.encoder import PLAIN_CODEC, parse_codec
+from splitnet.models.image_codec import ImageCodec
 from splitnet.plan.curves import curve_rows
-from splitnet.runtime import Array
 
 PLAIN_CODECS = (PLAIN_CODEC, "clip:levels=16|rans", "clip:levels=8|rans", "clip:levels=4|rans")
 """For cuts without a transform; the first also for those with one, for answers without loss."""
 
 IMAGES = (
-    *(f"jpeg:quality={quality}" for quality in (75, 85, 90, 95)),
-    *(f"webp:quality={quality}" for quality in (75, 85, 90, 95)),
-    "png",
+    *(ImageCodec("jpeg", quality) for quality in (75, 85, 90, 95)),
+    *(ImageCodec("webp", quality) for quality in (75, 85, 90, 95)),
+    ImageCodec("png"),
 )
-"""Files of the network's crop, as Pillow writes them; the last without loss."""
+"""Files of the network's crop, as the cut `input` sends them; the last without loss."""
 
 
 def codecs_for(bundle: Bundle, cut: Cut, steps: Sequence[float] = ()) -> dict[str, featcodec.Spec]:
@@ -39,16 +35,3 @@ def codecs_for(bundle: Bundle, cut: Cut, steps: Sequence[float] = ()) -> dict[st
         chosen = (*chosen, default)
     codecs = (*(f"transform:step={step:.9g}|rans" for step in sorted(set(chosen))), PLAIN_CODEC)
     return {codec: parse_codec(codec) for codec in codecs}
-
-
-def encode_image(pixels: Array, codec: str) -> bytes:
-    """uint8 (H, W, 3) -> the bytes of a file; `codec` is one of `IMAGES`."""
-    kind, _, setting = codec.partition(":quality=")
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind.upper(), **({"quality": int(setting)} if setting else {}))
-    return buffer.getvalue()
-
-
-def decode_image(data: bytes) -> Array:
-    """The bytes of a file -> uint8 (H, W, 3)."""
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))

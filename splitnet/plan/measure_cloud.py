@@ -12,9 +12,9 @@ from splitnet.bundle import Bundle, Cut
 from splitnet.calibrate.fidelity import kl_divergence
 from splitnet.cloud.decoding import Content, decode_frame
 from splitnet.cloud.model import CloudModel, Head
-from splitnet.models import preprocess
+from splitnet.models.image_codec import ImageCodec, input_of_file
 from splitnet.plan.bench import Call
-from splitnet.plan.codecs import IMAGES, codecs_for, decode_image, encode_image
+from splitnet.plan.codecs import IMAGES, codecs_for
 from splitnet.plan.curves import curve_fidelity
 from splitnet.plan.measure import Advance, Frames, Settings, is_transform, this_machine, threaded
 from splitnet.plan.profile import CloudCut, CloudHalf, Fidelity, Received, Whole
@@ -136,11 +136,11 @@ class _Service:
         heads = tuple(model.heads.values())
         return lambda index: _answer(model, cut, contents[index], heads)
 
-    def image(self, codec: str) -> Received:
-        files = [encode_image(crop, codec) for crop in self._subject.crops]
+    def image(self, codec: ImageCodec) -> Received:
+        files = [codec.encode(crop) for crop in self._subject.crops]
         decode = self._settings.bench.time(lambda index: self._input(files[index]), len(files))
         fidelity = self._fidelity([self._classify(self._input(file)) for file in files])
-        return Received(codec=codec, decode=decode, fidelity=fidelity)
+        return Received(codec=str(codec), decode=decode, fidelity=fidelity)
 
     def whole(self, threads: int) -> Call:
         inputs, heads, tensor = self._subject.inputs, self._heads, self._bundle.manifest.input.tensor
@@ -164,7 +164,7 @@ class _Service:
         }
 
     def _input(self, file: bytes) -> Array:
-        return preprocess.normalise(decode_image(file), self._subject.image)
+        return input_of_file(file, self._subject.image)
 
     def _classify(self, tensor: Array) -> list[Array]:
         outputs = [head.task.output for head in self._classifications]

@@ -10,8 +10,9 @@ import featcodec
 from splitnet.bundle import Bundle, Cut, Task
 from splitnet.edge.halves import half_for
 from splitnet.models import preprocess
+from splitnet.models.image_codec import ImageCodec
 from splitnet.plan.bench import Call
-from splitnet.plan.codecs import IMAGES, codecs_for, encode_image
+from splitnet.plan.codecs import IMAGES, codecs_for
 from splitnet.plan.measure import Advance, Frames, Settings, is_transform, this_machine, threaded
 from splitnet.plan.profile import EdgeCut, EdgeHalf, Sent, Whole
 from splitnet.plan.subject import Subject
@@ -89,10 +90,10 @@ def _sent(frames: Frames, codec: str, spec: featcodec.Spec, settings: Settings) 
     return Sent(codec=codec, encode=encode, bytes=fmean(len(half.frame(one, spec)) for one in values))
 
 
-def _image(codec: str, subject: Subject, settings: Settings) -> Sent:
+def _image(codec: ImageCodec, subject: Subject, settings: Settings) -> Sent:
     crops = subject.crops
-    encode = settings.bench.time(lambda index: encode_image(crops[index], codec), len(crops))
-    return Sent(codec=codec, encode=encode, bytes=fmean(len(encode_image(crop, codec)) for crop in crops))
+    encode = settings.bench.time(lambda index: codec.encode(crops[index]), len(crops))
+    return Sent(codec=str(codec), encode=encode, bytes=fmean(len(codec.encode(crop)) for crop in crops))
 
 
 def _half(bundle: Bundle, cut: Cut, spec: featcodec.Spec, subject: Subject, threads: int) -> Call:

@@ -10,7 +10,7 @@ import numpy as np
 
 from splitnet.bundle.manifest import ImageInput
 from splitnet.bundle.verify import random_input
-from splitnet.edge.sources import SUFFIXES
+from splitnet.edge.sources import SUFFIXES, photos_below
 from splitnet.errors import UsageError
 from splitnet.models import preprocess
 from splitnet.plan.profile import Photos
@@ -58,9 +58,7 @@ def photo_subject(folder: Path, image: ImageInput) -> Subject:
     try:
         if not folder.is_dir():
             raise UsageError(f"--photos {folder} is not a folder")
-        # `rglob` passes over folders that it may not read.
-        list(folder.iterdir())
-        found = sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
+        found = photos_below(folder)
     except OSError as error:
         raise UsageError(f"--photos {folder} cannot be read: {error.strerror or error}") from error
     if not found:

@@ -100,16 +100,11 @@ def _check(cut: Cut, precision: str, made: bytes, one: Array) -> None:
 
 def _write(bundle: Bundle, precision: Precision, made: dict[str, bytes], target: Path) -> Bundle:
     manifest = bundle.manifest
-    dropped = {
-        path
-        for cut in manifest.calibrated_cuts
-        if cut.name in made and cut.transform is not None
-        for path in (cut.transform.profile, cut.transform.edge, cut.transform.cloud, cut.transform.curve)
-    } | {cut.edge for cut in manifest.cuts if cut.name in made}
+    changed = [cut for cut in manifest.cuts if cut.name in made]
+    dropped = {cut.edge for cut in changed}
+    dropped |= {path for cut in changed if cut.transform is not None for path in cut.transform.paths}
     with Staging(target) as staging:
-        for file in manifest.files:
-            if file.path not in dropped:
-                staging.add(file.path, bundle.open_bytes(file.path))
+        staging.keep(bundle, dropped)
         cuts = tuple(
             cut.model_copy(
                 update={

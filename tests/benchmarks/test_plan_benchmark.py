@@ -35,5 +35,4 @@ def test_errors_are_of_what_may_be_chosen() -> None:
 def test_every_link_of_the_issue_is_there_with_and_without_a_head_of_the_cloud_alone() -> None:
     assert len(CELLS) == len(set(CELLS)) == 16
     assert {(cell.mbit, cell.rtt_ms) for cell in CELLS} == {(b, r) for b in (0.1, 1, 10, 100) for r in (5, 80)}
-    assert CELLS[0].settings.delay == 0.0025
-    assert CELLS[0].settings.rate_up == CELLS[0].settings.rate_down == 1e5
+    assert CELLS[0].link == {"rate_up": 1e5, "rate_down": 1e5, "delay": 0.0025}

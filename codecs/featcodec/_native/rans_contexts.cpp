@@ -30,15 +30,9 @@ void require(bool holds) {
 }  // namespace
 
 void Magnitudes::note(std::size_t row, const std::int16_t *symbols) {
-    std::uint8_t *out = &of[row * components];
-    std::uint32_t sum = 0;
-    for (std::size_t c = 0; c < components; ++c) {
-        const int s = symbols[c];
-        const int magnitude = std::min(s < 0 ? -s : s, kMostMagnitude);
-        out[c] = static_cast<std::uint8_t>(magnitude);
-        sum += static_cast<std::uint32_t>(magnitude);
-    }
-    sums[row] = static_cast<std::uint16_t>(std::min(sum, kMostSum));
+    Row noted = this->row(row);
+    for (std::size_t c = 0; c < components; ++c) noted.add(c, symbols[c]);
+    noted.end();
 }
 
 Contexts::Contexts(const Given &given)
