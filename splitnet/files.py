@@ -10,6 +10,14 @@ from typing import BinaryIO
 from splitnet.errors import OutputError
 
 
+def check_writable(path: Path) -> None:
+    """Try, before long work, whether `write_whole(path, ..., folders=True)` could write here. Raises OutputError."""
+    write_whole(path.with_name(f".{path.name}.try"), lambda stream: None, folders=True)
+    path.with_name(f".{path.name}.try").unlink()
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file")
+
+
 def write_whole(path: Path, write: Callable[[BinaryIO], object], *, folders: bool = False) -> None:
     """Let `write` fill a temporary file beside `path`, then move it there; with `folders` they are made where missing.
 

@@ -59,6 +59,8 @@ def build(
     from splitnet.cli.build_precision import build_in
     from splitnet.cli.progress import Report
 
+    if data is not None and edge_precision == "float32":
+        raise UsageError("--data is for --edge-precision int8 or float16; a float32 bundle needs no photos")
     names = [name.strip() for name in cuts.split(",") if name.strip()]
     options = _options(size, mean, std, resize_short, task or [], labels)
     options = replace(options, layout=layout, heads=tuple(_head(text) for text in head or []))

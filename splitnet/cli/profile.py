@@ -43,6 +43,7 @@ def profile(
     """
     from splitnet.bundle import Bundle
     from splitnet.cli.progress import Report
+    from splitnet.files import check_writable
     from splitnet.plan.profile import Profile, write_profile
     from splitnet.plan.subject import photo_subject, random_subject
 
@@ -56,6 +57,7 @@ def profile(
     names = names or tuple(cut.name for cut in manifest.built_cuts)
     for name in names:
         opened.cut(name)
+    check_writable(out)
     subject = random_subject(manifest.input) if photos is None else photo_subject(photos, manifest.input)
     from splitnet.plan.bench import Bench
     from splitnet.plan.energy import EnergyMeter

@@ -34,6 +34,13 @@ def photos_below(folder: Path) -> list[Path]:
     return sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
 
 
+def spread(found: Sequence[Path], most: int) -> list[Path]:
+    """At most `most` (2 or more) of `found`, evenly spread, the first and the last among them."""
+    if len(found) <= most:
+        return list(found)
+    return [found[place * (len(found) - 1) // (most - 1)] for place in range(most)]
+
+
 def _expanded(sources: Sequence[str], option: str) -> Iterable[Path]:
     for source in sources:
         path = Path(source)

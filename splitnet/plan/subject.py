@@ -10,7 +10,7 @@ import numpy as np
 
 from splitnet.bundle.manifest import ImageInput
 from splitnet.bundle.verify import random_input
-from splitnet.edge.sources import SUFFIXES, photos_below
+from splitnet.edge.sources import SUFFIXES, photos_below, spread
 from splitnet.errors import UsageError
 from splitnet.models import preprocess
 from splitnet.plan.profile import Photos
@@ -63,8 +63,7 @@ def photo_subject(folder: Path, image: ImageInput) -> Subject:
         raise UsageError(f"--photos {folder} cannot be read: {error.strerror or error}") from error
     if not found:
         raise UsageError(f"--photos {folder} holds no photos ({', '.join(sorted(SUFFIXES))})")
-    places = np.linspace(0, len(found) - 1, min(len(found), MAX_PHOTOS)).round().astype(int)
-    files = tuple(found[place] for place in places)
+    files = tuple(spread(found, MAX_PHOTOS))
     return Subject(image, tuple(_crop(file, image) for file in files), files)
 
 

@@ -13,6 +13,7 @@ from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut
 from splitnet.bundle.write import Staging
 from splitnet.calibrate.photos import load_inputs
+from splitnet.edge.sources import spread
 from splitnet.errors import UsageError, VerificationError
 from splitnet.graph.extras import require
 from splitnet.precision.compare import PrecisionReport, compare
@@ -23,6 +24,9 @@ Precision = Literal["int8", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("int8", "float16")
 FEWEST_PHOTOS = 8
 """Photos below which an activation's range is a guess."""
+
+MOST_PHOTOS = 256
+"""Taken, spread over all: more change little, and all are in memory at once (600 kB each at 224 x 224)."""
 
 
 def set_edge_precision(
@@ -36,9 +40,9 @@ def set_edge_precision(
 ) -> tuple[Bundle, list[PrecisionReport]]:
     """Write `bundle` with the edge graphs of `cuts` (all that are built, by default) in `precision`.
 
-    Half of `photos` set the ranges of int8's activations, the other half say what it costs. A transform of these cuts
-    goes: its profile was of other features, calibrate the cut again. The bundle takes the old one's place, all at once
-    or not at all, or goes to `out`; its fingerprint changes.
+    Of at most `MOST_PHOTOS` of `photos` one half set the ranges of int8's activations, the other half say what it
+    costs. A transform of these cuts goes: its profile was of other features, calibrate the cut again. The bundle takes
+    the old one's place, all at once or not at all, or goes to `out`; its fingerprint changes.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def set_edge_precision(
             raise UsageError(f"cut {cut.name} has no layers before it, so nothing to compute in {precision}")
         if cut.precision != "float32":
             raise UsageError(f"cut {cut.name} is {cut.precision} already: build the bundle again to begin from float32")
-    loaded = load_inputs(photos, manifest.input)
+    loaded = load_inputs(spread(photos, MOST_PHOTOS), manifest.input)
     inputs = [loaded[index : index + 1] for index in range(len(loaded))]
     made: dict[str, bytes] = {}
     reports = []

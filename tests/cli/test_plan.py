@@ -22,7 +22,7 @@ from splitnet.bundle.source import ImportOptions, SourceTask
 from splitnet.cli.inspect import inspect
 from splitnet.cli.plan import plan
 from splitnet.cli.profile import profile
-from splitnet.errors import BundleError, UsageError
+from splitnet.errors import BundleError, OutputError, UsageError
 
 CURVE = {
     "photos": 50,
@@ -245,3 +245,14 @@ def test_inspect_marks_the_cuts_that_are_not_dominated(bundle: Bundle) -> None:
     cuts = {one["name"]: one for one in json.loads(run("inspect", bundle.path, "--json").stdout)["cuts"]}
     assert (cuts["r1"]["coded_bytes"], cuts["r1"]["dominated"]) == (400.5, False)
     assert (cuts["c1"]["dominated_by"], cuts["flat"]["coded_bytes"]) == ("r1", None)
+
+
+@pytest.mark.parametrize("place", ["file/p.json", "folder"])
+def test_where_a_profile_cannot_be_written_nothing_is_measured(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("splitnet.plan.measure_edge.measure_edge", lambda *_: pytest.fail("it was measured"))
+    assert "cannot write" in refused(OutputError, "profile", bundle.path, "--out", tmp_path / place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

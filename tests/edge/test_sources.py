@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from splitnet.edge.sources import photos
+from splitnet.edge.sources import photos, spread
 from splitnet.errors import UsageError
 
 
@@ -55,3 +55,10 @@ def test_nothing_found_names_the_source(tmp_path: Path, source: str, says: str) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=says):
         list(photos([str(tmp_path / source)]))
+
+
+def test_a_spread_keeps_both_ends_and_repeats_nothing() -> None:
+    found = [Path(str(number)) for number in range(11)]
+    assert spread(found, 11) == spread(found, 99) == found
+    assert [int(str(one)) for one in spread(found, 3)] == [0, 5, 10]
+    assert len(set(spread(found, 10))) == 10

@@ -120,3 +120,17 @@ def test_build_does_it_all_at_once(photos: tuple[Path, ...], tmp_path: Path) -> 
     assert "Edge graphs in float16, 4 photos" in result.output
     assert Bundle.load(out).cut("block4").precision == "float16"
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "bundle"}
+
+
+def test_photos_without_a_precision_are_a_mistake(tmp_path: Path) -> None:
+    command = ["build", "efficientnet-lite0", "--cuts", "block4", "--out", str(tmp_path / "x"), "--data", str(tmp_path)]
+    with pytest.raises(UsageError, match="--data is for --edge-precision"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_of_many_photos_some_are_taken(
+    lite0_bundle: Bundle, photos: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splitnet.precision.apply.MOST_PHOTOS", 10)
+    _, reports = set_edge_precision(lite0_bundle, "float16", photos, cuts=["block4"], out=tmp_path / "bundle")
+    assert reports[0].photos == 5
