@@ -64,7 +64,7 @@ def _times(bundle: Bundle, repeats: int) -> tuple[list[list[float]], float]:
     assert cut.transform is not None
     edge, cloud = (load_graph(bundle, path) for path in (cut.transform.edge, cut.transform.cloud))
     spec, profile = featcodec.parse_spec(default_codec(cut)), load_profile(bundle, cut)
-    known, image = {profile.fingerprint: profile}, bundle.manifest.input
+    known, image = {profile.fingerprint: profile}, bundle.manifest.image_input
     step = np.array(cut.transform.step, np.float32)
     inputs = [preprocess.normalise(crop(photo, image), image) for photo in labelled_photos()]
     name = next(one.name for one in edge.inputs if one.name != "step")

@@ -35,7 +35,7 @@ def lite0_features(photos: int) -> Iterator[tuple[str, list[Array]]]:
     with tempfile.TemporaryDirectory() as folder:
         bundle = build_bundle("efficientnet-lite0", Path(folder) / "bundle", cuts=CUTS)
         loaded = [preprocess.load_image(photo.path) for photo in labelled_photos()[:photos]]
-        images = [preprocess.preprocess(image, bundle.manifest.input) for image in loaded]
+        images = [preprocess.preprocess(image, bundle.manifest.image_input) for image in loaded]
         for cut in CUTS:
             session = onnxruntime.InferenceSession(bundle.path / "cuts" / f"{cut}.edge.onnx")
             name = session.get_inputs()[0].name

@@ -98,7 +98,7 @@ def _bundle(directory: Path) -> Bundle:
 
 def _depth(bundle: Bundle, model: CloudModel, cut: Cut, found: Sequence[Reference]) -> Depth:
     encoder = EdgeEncoder(bundle, cut.name)
-    maps = [encoder.features(preprocess.normalise(one.pixels, bundle.manifest.input)) for one in found]
+    maps = [encoder.features(preprocess.normalise(one.pixels, bundle.manifest.image_input)) for one in found]
     lossless = {coder: mean(len(featcodec.encode(one, f"none|{coder}")) for one in maps) for coder in PAPER}
     best = min(lossless, key=lambda coder: lossless[coder])
     sizes, agreements = {}, {}

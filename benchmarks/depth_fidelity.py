@@ -92,7 +92,7 @@ def measure_fixed(bundle: Bundle, data: Path, folder: Path, short: bool) -> tupl
     """
     found = find_photos(data, None)
     photos = found[:MIN_PHOTOS] if short else found[:: max(1, min(EVERY, len(found) // MIN_PHOTOS))]
-    crops = load_crops(photos, bundle.manifest.input)
+    crops = load_crops(photos, bundle.manifest.image_input)
     network, store, weights = Network(bundle), Store(folder / "cache"), resamples(len(crops))
     pixels = network.pixels(crops)
     image = _best_image(pixels, store, weights)

@@ -149,7 +149,7 @@ def _bytes(steps: Sequence[Step], task: str, level: float, weights: Array) -> fl
 
 
 def _features(case: Case, cut: str) -> Array:
-    spec = case.bundle.manifest.input
+    spec = case.bundle.manifest.image_input
     encoder = EdgeEncoder(case.bundle, cut, "none|raw")
     images = (preprocess.preprocess(preprocess.load_image(path), spec) for path in case.photos)
     return np.concatenate([encoder.features(image) for image in images])

@@ -40,7 +40,7 @@ def measure(short: bool, data: Path | None = None) -> Measured:
     photos = find_photos(data, SHORT_PHOTOS if short else None)
     bundle = demo_bundle(Path("out/demo/bundle"))
     network, store = Network(bundle), Store(KEPT)
-    crops = load_crops(photos, bundle.manifest.input)
+    crops = load_crops(photos, bundle.manifest.image_input)
     subject = network.features(CUT, crops, network.pixels(crops).references)
     curves: list[Curve] = []
     for method in METHODS:

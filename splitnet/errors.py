@@ -8,6 +8,7 @@
     ├── ModelError                a network cannot be loaded, exported or cut
     ├── BundleError               a bundle is missing, incomplete or altered
     ├── ImageError                a photo cannot be read
+    ├── SampleError               an input that is no photo cannot be read, or is not what the network takes
     ├── OutputError               a result cannot be written (full disk, permissions)
     ├── VerificationError         split and whole network disagree
     └── ServiceError              an answer of the service, by gRPC status code
@@ -57,6 +58,10 @@ class BundleError(SplitnetError):
 
 class ImageError(SplitnetError):
     """A photo cannot be read or decoded."""
+
+
+class SampleError(SplitnetError):
+    """An input of a network that takes no images cannot be read, or is not what the network takes."""
 
 
 class OutputError(SplitnetError):

@@ -102,6 +102,57 @@ def _write_tiny(folder: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def sound_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ``.onnx`` file whose input is no image: spectrogram (N, 1, 40, 101) -> scores (N, 5). Read only.
+
+    Its single-tensor cuts are c1, r1, c2, r2, pool and flat.
+    """
+    return _write_network(
+        tmp_path_factory.mktemp("sound") / "sound.onnx",
+        "float[N, 1, 40, 101] spectrogram",
+        """
+        c1 = Conv<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(spectrogram, w1)
+        r1 = Relu(c1)
+        c2 = Conv<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(r1, w2)
+        r2 = Relu(c2)
+        pool = GlobalAveragePool(r2)
+        flat = Flatten(pool)
+        scores = MatMul(flat, w3)
+        """,
+        w1=(4, 1, 3, 3),
+        w2=(8, 4, 3, 3),
+        w3=(8, 5),
+    )
+
+
+@pytest.fixture(scope="session")
+def vector_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ``.onnx`` file: x (N, 64) -> scores (N, 5), with the cuts h1, a1, h2 and a2. Read only."""
+    return _write_network(
+        tmp_path_factory.mktemp("vector") / "vector.onnx",
+        "float[N, 64] x",
+        "h1 = MatMul(x, w1)  a1 = Relu(h1)  h2 = MatMul(a1, w2)  a2 = Relu(h2)  scores = MatMul(a2, w3)",
+        w1=(64, 32),
+        w2=(32, 16),
+        w3=(16, 5),
+    )
+
+
+def _write_network(path: Path, source: str, body: str, **weights: tuple[int, ...]) -> Path:
+    import onnx
+
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 17]> net ({source}) => (float[N, 5] scores) {{ {body} }}'
+    )
+    generator = np.random.default_rng(1)
+    for name, shape in weights.items():
+        values = generator.standard_normal(shape).astype(np.float32) / 4
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 ProfileMaker = Callable[..., featcodec.TransformProfile]
 
 

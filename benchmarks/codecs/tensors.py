@@ -10,10 +10,10 @@ import numpy as np
 
 import featcodec
 from splitnet.bundle import Bundle
+from splitnet.calibrate.photos import load_inputs
 from splitnet.edge.encoder import EdgeEncoder
 from splitnet.edge.sources import photos
 from splitnet.errors import UsageError
-from splitnet.models import preprocess
 from splitnet.runtime import Array
 
 BITS = (8, 6, 4)
@@ -41,12 +41,12 @@ def from_bundle(directory: Path, cuts: Sequence[str], sources: Sequence[str], li
 
     Raises
     ------
-    UsageError, BundleError, ImageError
+    UsageError, BundleError, ImageError, SampleError
     """
     bundle = Bundle.load(directory)
     spec = bundle.manifest.input
-    paths = list(photos(sources))[:limit]
-    tensors = [preprocess.preprocess(preprocess.load_image(path), spec) for path in paths]
+    paths = list(photos(sources, kind=spec.kind))[:limit]
+    tensors = [load_inputs([path], spec) for path in paths]
     for cut in cuts or [one.name for one in bundle.manifest.built_cuts]:
         encoder = EdgeEncoder(bundle, cut)
         yield Maps(cut, "float32", tuple(encoder.features(tensor)[0] for tensor in tensors))

@@ -57,7 +57,7 @@ def main(
         loaded = Bundle.load(bundle) if bundle else demo_bundle(Path("out/demo/bundle"), console)
         for name in wanted.cuts:
             loaded.cut(name)
-        crops = load_crops(photos, loaded.manifest.input)
+        crops = load_crops(photos, loaded.manifest.image_input)
         network, store = Network(loaded), Store(out / "cache")
         paths = [photo.path for photo in photos]
 

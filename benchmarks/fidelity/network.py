@@ -93,7 +93,7 @@ class Network:
 
     def unsplit(self, pixels: Array) -> Answer:
         """From uint8 (H, W, 3)."""
-        feeds = {self._whole.inputs[0].name: preprocess.normalise(pixels, self.bundle.manifest.input)}
+        feeds = {self._whole.inputs[0].name: preprocess.normalise(pixels, self.bundle.manifest.image_input)}
         logits, embedding = self._whole.run(feeds, [task.output for task in self._tasks])
         return Answer(log_softmax(logits[0]), embedding[0])
 
@@ -107,7 +107,7 @@ class Network:
     def features(self, cut: str, crops: Crops, references: tuple[Answer, ...]) -> Subject:
         """For methods that send the features of `cut`."""
         encoder = EdgeEncoder(self.bundle, cut)
-        spec = self.bundle.manifest.input
+        spec = self.bundle.manifest.image_input
         arrays, times = [], []
         for one in crops.pixels:
             tensor = preprocess.normalise(one, spec)

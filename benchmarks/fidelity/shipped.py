@@ -31,7 +31,7 @@ def shipped_figures(network: Network, cut: str, store: Store) -> list[Figure]:
     profile = calibrated.shipped(network.bundle, cut)
     if profile is None:
         return []
-    crops = load_crops(find_photos(None, None), network.bundle.manifest.input)
+    crops = load_crops(find_photos(None, None), network.bundle.manifest.image_input)
     subject = network.features(cut, crops, network.pixels(crops).references)
     ours = next(one for one in calibrated.methods([profile]) if one.name == CODEC and not isinstance(one, Missing))
     points = {setting: store.point(ours, setting, subject, lambda: None) for setting in ours.settings}

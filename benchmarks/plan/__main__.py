@@ -82,7 +82,7 @@ def measure(short: bool) -> Measured:
 
 def _profile(bundle: Bundle, photos: Sequence[Path]) -> Profile:
     manifest = bundle.manifest
-    image = manifest.input
+    image = manifest.image_input
     crops = tuple(
         preprocess.resize_and_crop(preprocess.load_image(photo, short_side=image.resize_short), image)
         for photo in photos

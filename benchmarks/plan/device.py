@@ -58,7 +58,7 @@ class Device:
         return answer
 
     def _alone(self, photo: Path) -> None:
-        image = self._bundle.manifest.input
+        image = self._bundle.manifest.image_input
 
         def compute() -> None:
             crop = preprocess.resize_and_crop(preprocess.load_image(photo, short_side=image.resize_short), image)

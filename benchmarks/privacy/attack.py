@@ -83,7 +83,7 @@ class Subjects:
 def judge(network: Network, subjects: Subjects, found: Sequence[Array]) -> Quality:
     """Reconstructions uint8 (112, 112, 3), one for each test crop, beside their originals."""
     originals = [small(one) for one in subjects.tests]
-    spec = network.bundle.manifest.input
+    spec = network.bundle.manifest.image_input
     answers = [int(network.unsplit(large(one, spec)).log_p.argmax()) for one in found]
     return Quality(
         mean(psnr(a, b) for a, b in zip(originals, found, strict=True)),

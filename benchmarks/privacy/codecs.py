@@ -57,7 +57,7 @@ class Wire:
     def __init__(self, network: Network, cut: str, codecs: Sequence[Codec], profiles: Path) -> None:
         self.codecs, self.lacking = tuple(codecs), ""
         self._encoder = EdgeEncoder(network.bundle, cut, "none|raw")
-        self._input = network.bundle.manifest.input
+        self._input = network.bundle.manifest.image_input
         self.shape = self._encoder.cut.shape
         self._profile: featcodec.TransformProfile | None = None
         if any(codec.calibrated for codec in codecs):

@@ -41,7 +41,7 @@ def run(
 ) -> Found:
     """Attack every cut. Raises UsageError, ImageError, BundleError, ModelError."""
     wires = {cut: Wire(network, cut, codecs, profiles) for cut in cuts}
-    spec = network.bundle.manifest.input
+    spec = network.bundle.manifest.image_input
     columns = (TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True, refresh_per_second=2) as progress:
         bar = progress.add_task("photos", total=_work(len(paths), len(cuts), len(codecs), effort))

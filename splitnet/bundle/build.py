@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from splitnet.bundle.imported import from_networks, is_imported, with_heads
 from splitnet.bundle.load import Bundle
-from splitnet.bundle.manifest import Cut, Manifest, Task
+from splitnet.bundle.manifest import Crossing, Cut, Manifest, Task
 from splitnet.bundle.source import ImportOptions, Source, SourceTask, from_zoo, safe_name, unique
 from splitnet.bundle.transform import Calibration, stage_transforms
 from splitnet.bundle.write import Staging
@@ -20,12 +20,17 @@ from splitnet.models.zoo import find_network
 if TYPE_CHECKING:
     import onnx
 
+    from splitnet.graph.split import Crossing as CrossingTensor
     from splitnet.graph.split import CutPoint, SplitNetwork
     from splitnet.runtime.graph import Array
 
 INPUT_CUT = "input"
 """The cut in front of the first layer, for bundles whose service may also get photos. It is built where it is named,
 never as one of all: what crosses there is larger than at any cut worth having."""
+
+Cuts = Sequence[str] | Literal["all", "best"]
+"""Names of cuts; or all of them; or the best, which no other cut beats in both bytes and work of the edge, and also
+those that come with a profile."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what begins now, how many steps are done, and how many there are; last with "done"."""
@@ -35,7 +40,7 @@ def build_bundle(
     network: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    cuts: Sequence[str] | Literal["all"],
+    cuts: Cuts = "best",
     options: ImportOptions | None = None,
     arrays: Sequence[Array] = (),
     progress: Progress | None = None,
@@ -51,11 +56,12 @@ def build_bundle(
     out
         Directory to write; a bundle that is already there is replaced.
     cuts
-        Names of the cuts to build graphs for, or ``"all"``. The manifest lists every possible cut either way.
+        Names of the cuts to build graphs for, or ``"all"``, or ``"best"``: see `Cuts`. The manifest lists every
+        possible cut either way.
     options
         What an imported network does not say about itself; a network of the zoo takes only the heads.
     arrays
-        More inputs to verify with, (N, 3, height, width), float32, normalised.
+        More inputs to verify with, (N, 3, height, width) or (N, *shape), float32, normalised.
 
     Cuts for which the network comes with a calibrated profile get their transform too.
 
@@ -72,7 +78,7 @@ def build_bundle(
     OutputError
         if the bundle cannot be written. Nothing is left behind.
     """
-    steps = _Steps(progress, 1 if cuts == "all" else len(cuts))
+    steps = _Steps(progress, 1 if isinstance(cuts, str) else len(cuts))
     with Staging(Path(out)) as staging:
         steps.begin("reading the network")
         source = _source(network, options, cuts)
@@ -81,10 +87,10 @@ def build_bundle(
         steps.begin("looking for cuts")
         outputs = list(dict.fromkeys(task.output for task in source.tasks))
         split = split_network(source.model, outputs, source.candidates)
-        points, names = split.cuts, unique([safe_name(point.tensor) for point in split.cuts])
+        points, names = split.cuts, unique([_cut_name(point) for point in split.cuts])
         if INPUT_CUT in cuts and INPUT_CUT not in names:
             points, names = (split.input_cut, *points), (INPUT_CUT, *names)
-        chosen = _choose(cuts, names)
+        chosen = _best(points, names, source) if _is(cuts, "best") else _choose(cuts, names)
         shipped = [Calibration(cut, one.profile, one.curve) for cut, one in source.profiles.items() if cut in chosen]
         steps.begin("splitting", len(chosen) + bool(shipped))
         whole = _add(staging, "whole.onnx", split.whole)
@@ -126,9 +132,7 @@ class _Steps:
             self._progress(what, self._done, 4 + self._cuts)
 
 
-def _source(
-    network: str | Path | Sequence[str | Path], options: ImportOptions | None, cuts: Sequence[str] | Literal["all"]
-) -> Source:
+def _source(network: str | Path | Sequence[str | Path], options: ImportOptions | None, cuts: Cuts) -> Source:
     networks = [network] if isinstance(network, str | Path) else list(network)
     options = options or ImportOptions()
     named = [str(one) for one in networks if not is_imported(one)]
@@ -137,15 +141,34 @@ def _source(
     if len(networks) != 1:
         raise UsageError(f"networks that become one are files or MODULE:CALLABLE; got {', '.join(map(str, networks))}")
     # A misspelt name or cut should not cost an export first.
-    _choose(cuts, (INPUT_CUT, *find_network(named[0]).cuts))
+    known = (INPUT_CUT, *find_network(named[0]).cuts)
+    if not _is(cuts, "best"):
+        _choose(cuts, known)
     if replace(options, heads=()) != ImportOptions():
-        raise UsageError(f"size, layout, mean, std and tasks are for imported networks; {named[0]!r} knows its own")
+        raise UsageError(
+            f"size, layout, mean, std, shape and tasks are for imported networks; {named[0]!r} knows its own"
+        )
     require("torch", "onnx", "onnxscript", "onnxruntime")
     return with_heads(from_zoo(named[0]), options.heads)
 
 
-def _choose(cuts: Sequence[str] | Literal["all"], names: tuple[str, ...]) -> frozenset[str]:
-    wanted = names if cuts == "all" or list(cuts) == ["all"] else tuple(cuts)
+def _is(cuts: Cuts, word: str) -> bool:
+    return cuts == word or list(cuts) == [word]
+
+
+def _best(points: Sequence[CutPoint], names: Sequence[str], source: Source) -> frozenset[str]:
+    from splitnet.plan.pareto import Cost, dominators
+
+    costs = [
+        Cost(name, sum(one.nbytes for one in point.crossing), point.macs_before)
+        for name, point in zip(names, points, strict=True)
+    ]
+    beaten = dominators(costs)
+    return frozenset(name for name in names if name not in beaten or name in source.profiles)
+
+
+def _choose(cuts: Cuts, names: tuple[str, ...]) -> frozenset[str]:
+    wanted = names if _is(cuts, "all") else tuple(cuts)
     known = ", ".join(names if INPUT_CUT in names else (INPUT_CUT, *names))
     if not wanted:
         raise UsageError(f"name at least one cut: {known}")
@@ -172,7 +195,7 @@ def _task(staging: Staging, split: SplitNetwork, task: SourceTask) -> Task:
     return Task(
         name=name,
         kind=task.kind,
-        input=split.shared,
+        input=split.shared or task.output,
         output=task.output,
         head=None if head is None else _add(staging, f"heads/{name}.onnx", head),
         labels=staging.add(f"labels/{name}.txt", lines.encode()) if lines else None,
@@ -185,12 +208,22 @@ def _cut(staging: Staging, split: SplitNetwork, name: str, point: CutPoint, buil
         name=name,
         tensor=point.tensor,
         shape=point.shape,
-        dtype="float16" if point.dtype == "float16" else "float32",
+        dtype=_dtype(point),
         macs_before=point.macs_before,
         macs_after=point.macs_after,
         edge=_add(staging, f"cuts/{name}.edge.onnx", split.edge(point)) if built else None,
         cloud=_add(staging, f"cuts/{name}.cloud.onnx", split.cloud(point)) if built else None,
+        more=tuple(Crossing(tensor=one.tensor, shape=one.shape, dtype=_dtype(one)) for one in point.more),
     )
+
+
+def _cut_name(point: CutPoint) -> str:
+    """A cut is called as its tensor; of several, as the one computed last and how many more there are."""
+    return safe_name(point.tensor) + (f"-and-{len(point.more)}" if point.more else "")
+
+
+def _dtype(one: CrossingTensor) -> Literal["float32", "float16"]:
+    return "float16" if one.dtype == "float16" else "float32"
 
 
 def _verify(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splitnet.bundle.manifest import ImageInput
+from splitnet.bundle.manifest import ImageInput, Input, TensorInput
 from splitnet.bundle.source import ImportOptions, Source, SourceHead, SourceTask, safe_name, unique
 from splitnet.errors import ModelError, UsageError
 from splitnet.graph.extras import require
@@ -22,7 +22,7 @@ _WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 @dataclass(frozen=True)
 class _Imported:
-    """A network with a fixed image input; `origin` says what it was read from, without folders."""
+    """A network with a fixed input; `origin` says what it was read from, without folders."""
 
     name: str
     origin: str
@@ -46,9 +46,12 @@ def from_networks(networks: Sequence[str | Path], options: ImportOptions) -> Sou
     Raises
     ------
     ModelError, UsageError
-        as `splitnet.graph.load`, `splitnet.graph.modules`, `splitnet.graph.program`, `splitnet.graph.image` and
-        `splitnet.graph.merge` do, and for options that do not fit.
+        as `splitnet.graph.load`, `splitnet.graph.modules`, `splitnet.graph.program`, `splitnet.graph.inputs`,
+        `splitnet.graph.image` and `splitnet.graph.merge` do, and for options that do not fit.
     """
+    if options.shape is not None and options.about_images:
+        said = ", ".join(f"--{name.replace('_', '-')}" for name in options.about_images)
+        raise UsageError(f"--shape is of an input that is no image, {said} of one that is: leave one out")
     read = [_read(network, options) for network in networks]
     model = read[0].model
     if len(read) > 1:
@@ -57,13 +60,17 @@ def from_networks(networks: Sequence[str | Path], options: ImportOptions) -> Sou
         labels = unique([one.name for one in read])
         model = merge({label: one.model for label, one in zip(labels, read, strict=True)})
     digest = read[0].sha256 if len(read) == 1 else _digest([one.sha256 for one in read])
+    spec = _input(model, options, read[0].origin)
+    tasks = _tasks([output.name for output in model.graph.output], options.tasks)
+    for task in tasks:
+        _check_kind(task, spec)
     return Source(
         name=safe_name("-".join(one.name for one in read)),
         version=digest[:12],
         origin=", ".join(one.origin for one in read),
         model=model,
-        input=_image(model, options, read[0].origin),
-        tasks=_tasks([output.name for output in model.graph.output], options.tasks),
+        input=spec,
+        tasks=tasks,
         candidates=None,
     )
 
@@ -83,7 +90,7 @@ def with_heads(source: Source, heads: Sequence[SourceHead]) -> Source:
         if head.name in {task.name for task in tasks}:
             raise UsageError(f"head {head.name!r}: the network has a task of that name already; choose another")
         task = SourceTask(head.name, head.kind, head.name)
-        _check_kind(task)
+        _check_kind(task, source.input)
         file = read_onnx(head.path)
         attach(source.model, file.model, _tensor(source.model, head.tensor), head.name, head.path.name)
         tasks.append(task)
@@ -111,7 +118,7 @@ def _read(network: str | Path, options: ImportOptions) -> _Imported:
         raise UsageError(f"{path}: say what in the file is the network, for example {path}:make")
     require("torch", "onnx", "onnxscript", "onnxruntime")
     from splitnet.graph.extract import serialise
-    from splitnet.graph.program import export_module, export_program
+    from splitnet.graph.program import INPUT, NO_IMAGE, export_module, export_program
 
     if path.suffix.lower() == ".pt2":
         name, model = path.stem, export_program(path)
@@ -121,26 +128,50 @@ def _read(network: str | Path, options: ImportOptions) -> _Imported:
 
         module = load_module(str(network))
         name = origin = short_name(str(network))
-        if options.size is None:
-            raise UsageError(f"{network} does not say how large its input is: say it with --size HEIGHTxWIDTH")
-        shape = (3, *options.size) if options.layout == "nchw" else (*options.size, 3)
-        model = export_module(module, shape, str(network))
+        shape = _module_shape(options, str(network))
+        model = export_module(module, shape, str(network), INPUT if options.shape is None else NO_IMAGE)
     digest = hashlib.sha256(serialise(model)).hexdigest()
     return _fixed(_Imported(safe_name(name), origin, digest, model), str(network), options)
 
 
 def _fixed(read: _Imported, label: str, options: ImportOptions) -> _Imported:
     from splitnet.graph.image import fix_image_input
+    from splitnet.graph.inputs import fix_tensor_input, single_input
 
-    model = fix_image_input(read.model, label, options.size, options.layout)
+    if _is_image(single_input(read.model, label), options):
+        model = fix_image_input(read.model, label, options.size, options.layout)
+    else:
+        model = fix_tensor_input(read.model, label, options.shape)
     return replace(read, model=model, origin=f"{read.origin} sha256:{read.sha256}")
 
 
-def _image(model: onnx.ModelProto, options: ImportOptions, label: str) -> ImageInput:
+def _is_image(value: onnx.ValueInfoProto, options: ImportOptions) -> bool:
+    from splitnet.graph.inputs import looks_like_image
+
+    return options.shape is None and (bool(options.about_images) or looks_like_image(value))
+
+
+def _module_shape(options: ImportOptions, label: str) -> tuple[int, ...]:
+    """Of a module's input, without the batch."""
+    if options.shape is not None:
+        return options.shape
+    if options.size is None:
+        raise UsageError(
+            f"{label} does not say how large its input is: say it with --size HEIGHTxWIDTH, or with --shape if it is no"
+            " image"
+        )
+    return (3, *options.size) if options.layout == "nchw" else (*options.size, 3)
+
+
+def _input(model: onnx.ModelProto, options: ImportOptions, label: str) -> Input:
+    from splitnet.graph.inputs import dims_of
     from splitnet.graph.tensors import inputs
 
     (value,) = inputs(model.graph)
-    height, width = (dim.dim_value for dim in value.type.tensor_type.shape.dim[2:])
+    shape = tuple(dim.dim_value for dim in dims_of(value)[1:])
+    if not _is_image(value, options):
+        return TensorInput(tensor=value.name, shape=shape)
+    _, height, width = shape
     try:
         return ImageInput(
             tensor=value.name,
@@ -164,7 +195,6 @@ def _three(values: tuple[float, ...], what: str) -> tuple[float, float, float]:
 
 def _tasks(outputs: Sequence[str], chosen: Sequence[SourceTask]) -> tuple[SourceTask, ...]:
     for task in chosen:
-        _check_kind(task)
         if task.output not in outputs:
             raise UsageError(f"task {task.name!r}: no output {task.output!r}; the network has: {', '.join(outputs)}")
     replaced = {task.output for task in chosen}
@@ -177,11 +207,16 @@ def _tasks(outputs: Sequence[str], chosen: Sequence[SourceTask]) -> tuple[Source
     )
 
 
-def _check_kind(task: SourceTask) -> None:
+def _check_kind(task: SourceTask, spec: Input) -> None:
     try:
-        make_kind(task.kind, task.parameters)
+        kind = make_kind(task.kind, task.parameters)
     except ModelError as error:
         raise UsageError(f"task {task.name!r}: {error}") from error
+    if kind.needs_image and isinstance(spec, TensorInput):
+        raise UsageError(
+            f"task {task.name!r}: the kind {task.kind} is for images, and the network takes float32 {spec.shape};"
+            " choose another kind, tensor for example"
+        )
 
 
 def _tensor(model: onnx.ModelProto, name: str) -> str:

@@ -23,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 
+from splitnet.errors import UsageError
+
 FORMAT: Final = 1
 """Version of the manifest's schema."""
 
@@ -89,6 +91,18 @@ class ImageInput(Part):
         return (3, self.height, self.width)
 
 
+class TensorInput(Part):
+    """Any other input: float32 values as they are, `shape` without the batch dimension."""
+
+    kind: Literal["tensor"] = "tensor"
+    tensor: str
+    shape: tuple[Annotated[int, Field(ge=1, lt=1 << 31)], ...]
+
+
+Input = Annotated[ImageInput | TensorInput, Field(discriminator="kind")]
+"""What a network takes."""
+
+
 class Transform(Part):
     """A calibrated transform for one cut: its profile, and the two graphs with the transform inside.
 
@@ -109,8 +123,21 @@ class Transform(Part):
         return tuple(path for path in (self.profile, self.edge, self.cloud, self.curve) if path is not None)
 
 
-class Cut(Part):
-    """A place where exactly one tensor crosses from edge to cloud.
+class Crossing(Part):
+    """A tensor that crosses from edge to cloud; its shape has no batch dimension."""
+
+    tensor: str
+    shape: tuple[Annotated[int, Field(ge=1, lt=1 << 31)], ...]
+    dtype: Literal["float32", "float16"] = "float32"
+
+    @property
+    def values(self) -> int:
+        """Number of values for one input."""
+        return math.prod(self.shape)
+
+
+class Cut(Crossing):
+    """A place where a tensor crosses from edge to cloud: alone, or with `more`, of which it is the one computed last.
 
     `edge` and `cloud` name the two ONNX graphs, or are None for a cut that was found but not built.
     `macs_before` and `macs_after` count multiply-adds for one input. `transform` is there where the cut was calibrated.
@@ -118,35 +145,40 @@ class Cut(Part):
     """
 
     name: Name
-    tensor: str
-    shape: tuple[Annotated[int, Field(ge=1, lt=1 << 31)], ...]
-    dtype: Literal["float32", "float16"] = "float32"
     macs_before: int = Field(ge=0, lt=1 << 63)
     macs_after: int = Field(ge=0, lt=1 << 63)
     edge: RelativePath | None = None
     cloud: RelativePath | None = None
     transform: Transform | None = None
     precision: Literal["float32", "int8", "float16"] = "float32"
+    more: tuple[Crossing, ...] = ()
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that a bundle from before there were transforms or precisions keeps its fingerprint.
+        # So that a bundle from before there were transforms, precisions or more tensors keeps its fingerprint.
         fields: dict[str, Any] = handler(self)
         if self.transform is None:
             del fields["transform"]
         if self.precision == "float32":
             del fields["precision"]
+        if not self.more:
+            del fields["more"]
         return fields
 
     @property
+    def crossing(self) -> tuple[Crossing, ...]:
+        """All tensors in the order in which frames carry them, this one first."""
+        return (self, *self.more)
+
+    @property
     def values(self) -> int:
-        """Number of values that cross for one input."""
-        return math.prod(self.shape)
+        """Number of values that cross for one input, in all tensors."""
+        return sum(math.prod(one.shape) for one in self.crossing)
 
     @property
     def float_bytes(self) -> int:
         """Bytes that cross for one input without any codec."""
-        return self.values * (2 if self.dtype == "float16" else 4)
+        return sum(math.prod(one.shape) * (2 if one.dtype == "float16" else 4) for one in self.crossing)
 
 
 class Task(Part):
@@ -181,7 +213,7 @@ class Manifest(Part):
     name: Name
     version: Name
     source: str
-    input: ImageInput
+    input: Input
     whole: RelativePath
     cuts: tuple[Cut, ...] = Field(min_length=1)
     tasks: tuple[Task, ...] = Field(min_length=1)
@@ -212,6 +244,11 @@ class Manifest(Part):
             raise ValueError("no cut has its graphs")
         if any(cut.transform is not None and cut.edge is None for cut in self.cuts):
             raise ValueError("a cut with a transform needs its plain graphs too")
+        for cut in self.cuts:
+            if len({one.tensor for one in cut.crossing}) != len(cut.crossing):
+                raise ValueError(f"cut {cut.name!r} lists a tensor more than once")
+            if cut.more and cut.transform is not None:
+                raise ValueError(f"cut {cut.name!r} has several tensors; a transform is for one")
         return self
 
     @property
@@ -222,6 +259,13 @@ class Manifest(Part):
     def is_input(self, cut: Cut) -> bool:
         """Whether nothing runs before this cut: what crosses is the input itself, or an image file of it."""
         return cut.tensor == self.input.tensor
+
+    @property
+    def image_input(self) -> ImageInput:
+        """The input where it is an image. Raises UsageError for any other."""
+        if isinstance(self.input, TensorInput):
+            raise UsageError(f"{self.name} takes float32 {self.input.shape}, no images; give a bundle that does")
+        return self.input
 
     @property
     def calibrated_cuts(self) -> tuple[Cut, ...]:

@@ -25,6 +25,8 @@ def check_profile(profile: featcodec.TransformProfile, manifest: Manifest, cut: 
 
 def maps_shape(cut: Cut) -> tuple[int, int, int]:
     """(C, H, W) of the cut's tensor; a vector of C values is (C, 1, 1). Raises UsageError for any other tensor."""
+    if cut.more:
+        raise UsageError(f"cut {cut.name} has {len(cut.crossing)} tensors: a transform is for cuts of one")
     match cut.shape:
         case (channels,):
             return channels, 1, 1

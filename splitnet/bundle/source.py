@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from splitnet.bundle.manifest import ImageInput
+from splitnet.bundle.manifest import Input
 from splitnet.models.shipped import ShippedProfile, shipped_profiles
 from splitnet.models.zoo import find_network, read_labels
 
@@ -56,6 +56,8 @@ class ImportOptions:
         defaults give values from 0 to 1.
     resize_short
         Short side in pixels before the centre crop; the crop's own short side when None.
+    shape
+        Of an input that is no image, without the batch; excludes what is said above about images.
     tasks
         Tasks that replace the default for their output: kind ``tensor``, named for the output.
     heads
@@ -67,8 +69,15 @@ class ImportOptions:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (255.0,)
     resize_short: int | None = None
+    shape: tuple[int, ...] | None = None
     tasks: tuple[SourceTask, ...] = ()
     heads: tuple[SourceHead, ...] = ()
+
+    @property
+    def about_images(self) -> tuple[str, ...]:
+        """What is said about an image: names of the fields that are not at their defaults."""
+        fields = ("size", "layout", "mean", "std", "resize_short")
+        return tuple(name for name in fields if getattr(self, name) != getattr(ImportOptions, name))
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class Source:
     version: str
     origin: str
     model: onnx.ModelProto
-    input: ImageInput
+    input: Input
     tasks: tuple[SourceTask, ...]
     candidates: tuple[str, ...] | None
     profiles: Mapping[str, ShippedProfile] = field(default_factory=dict)

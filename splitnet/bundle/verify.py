@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from splitnet.bundle.manifest import Cut, ImageInput, Task
+from splitnet.bundle.manifest import Cut, ImageInput, Input, Task
 from splitnet.errors import ModelError, UsageError, VerificationError
 from splitnet.runtime.graph import Array
 from splitnet.runtime.onnxruntime_engine import OnnxGraph
@@ -24,7 +24,7 @@ class Verifier:
     path
         The directory with the bundle's files.
     arrays
-        Inputs of shape (N, 3, height, width), float32, beside random photos in batches of one and, if the
+        Inputs of the network, float32 with the batch in front, beside random ones in batches of one and, if the
         batch is free, three.
     """
 
@@ -32,17 +32,17 @@ class Verifier:
         self,
         path: Path,
         whole: str,
-        image: ImageInput,
+        spec: Input,
         tasks: Sequence[Task],
         arrays: Sequence[Array] = (),
     ) -> None:
-        self._path, self._tasks, self._tensor = path, tasks, image.tensor
+        self._path, self._tasks, self._tensor = path, tasks, spec.tensor
         graph = OnnxGraph(path / whole)
         batches = (1, 3) if graph.inputs[0].shape[0] is None else (1,)
-        self._inputs = [random_input(image, batch) for batch in batches]
+        self._inputs = [random_input(spec, batch) for batch in batches]
         for array in arrays:
-            if array.dtype != np.float32 or array.shape[1:] != image.shape:
-                raise UsageError(f"cannot verify with {array.dtype} {array.shape}: the input is float32 {image.shape}")
+            if array.dtype != np.float32 or array.shape[1:] != spec.shape:
+                raise UsageError(f"cannot verify with {array.dtype} {array.shape}: the input is float32 {spec.shape}")
             self._inputs.append(array)
         outputs = [task.output for task in tasks]
         self._expected = [graph.run({self._tensor: array}, outputs) for array in self._inputs]
@@ -62,25 +62,33 @@ class Verifier:
         try:
             edge, cloud = OnnxGraph(self._path / cut.edge), OnnxGraph(self._path / cut.cloud)
             for array, expected in zip(self._inputs, self._expected, strict=True):
-                (features,) = edge.run({self._tensor: array})
-                if features.shape[1:] != cut.shape or features.dtype != cut.dtype:
-                    raise VerificationError(
-                        f"cut {cut.name}: the tensor {cut.tensor!r} is {features.dtype} {features.shape[1:]},"
-                        f" expected {cut.dtype} {cut.shape}"
-                    )
-                (shared,) = cloud.run({cut.tensor: features})
+                features = edge.run({self._tensor: array}, [one.tensor for one in cut.crossing])
+                for one, tensor in zip(cut.crossing, features, strict=True):
+                    if tensor.shape[1:] != one.shape or tensor.dtype != one.dtype:
+                        raise VerificationError(
+                            f"cut {cut.name}: the tensor {one.tensor!r} is {tensor.dtype} {tensor.shape[1:]},"
+                            f" expected {one.dtype} {one.shape}"
+                        )
+                feeds = {one.tensor: tensor for one, tensor in zip(cut.crossing, features, strict=True)}
+                ends = dict(zip((spec.name for spec in cloud.outputs), cloud.run(feeds), strict=True))
                 for task, whole in zip(self._tasks, expected, strict=True):
                     head = self._heads.get(task.name)
-                    split = shared if head is None else head.run({task.input: shared})[0]
+                    split = ends[task.output] if head is None else head.run({task.input: ends[task.input]})[0]
                     worst = max(worst, compare(cut, task, split, whole))
         except ModelError as error:
             raise VerificationError(f"cut {cut.name}: its graphs do not run: {error}") from error
         return worst
 
 
-def random_input(image: ImageInput, batch: int) -> Array:
-    """Photos of seeded random pixels, normalised: (batch, 3, height, width), float32."""
+def random_input(spec: Input, batch: int) -> Array:
+    """Seeded random inputs, (batch, *shape) float32: photos, normalised, or standard normal values."""
     generator = np.random.default_rng(batch)
+    if isinstance(spec, ImageInput):
+        return _random_photos(spec, batch, generator)
+    return generator.standard_normal((batch, *spec.shape), dtype=np.float32)
+
+
+def _random_photos(image: ImageInput, batch: int, generator: np.random.Generator) -> Array:
     # Coarse squares over fine noise: flat areas and edges as in a photo, so that deep layers see more than
     # a grey mean.
     coarse = generator.integers(0, 200, (batch, 3, -(-image.height // 32), -(-image.width // 32)))

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from featcodec.quantisers import dct
-from splitnet.bundle.manifest import Cut, ImageInput
+from splitnet.bundle.manifest import Cut, Input
 from splitnet.bundle.verify import random_input
 from splitnet.errors import ModelError, VerificationError
 from splitnet.graph.extract import serialise
@@ -25,10 +25,8 @@ _LEVELS = 16384
 """Symbols up to this size at the step that is used: fine enough to see a wrong weight, and well inside int16."""
 
 
-def verify_transform(
-    path: Path, image: ImageInput, cut: Cut, profile: TransformArrays, arrays: Sequence[Array] = ()
-) -> None:
-    """Run the transform graphs of `cut`, which lie in `path`, on random photos and `arrays` (N, 3, height, width).
+def verify_transform(path: Path, spec: Input, cut: Cut, profile: TransformArrays, arrays: Sequence[Array] = ()) -> None:
+    """Run the transform graphs of `cut`, which lie in `path`, on random inputs and `arrays` (N, *shape).
 
     At a fine step every symbol must be within 1 of numpy's, the feature maps within `TOLERANCE` of numpy's, and so must
     the cloud graph's output be of what the plain one makes of these maps. Raises VerificationError that names the cut.
@@ -41,8 +39,8 @@ def verify_transform(
         edge, cloud = OnnxGraph(path / cut.transform.edge), path / cut.transform.cloud
         transform = [edge, OnnxGraph(cloud), _with_maps(cloud, path / cut.cloud)]
         batches = (1, 3) if plain[0].inputs[0].shape[0] is None else (1,)
-        for array in (*(random_input(image, batch) for batch in batches), *arrays):
-            _check(cut, profile, {image.tensor: array}, plain, transform)
+        for array in (*(random_input(spec, batch) for batch in batches), *arrays):
+            _check(cut, profile, {spec.tensor: array}, plain, transform)
     except ModelError as error:
         raise VerificationError(f"cut {cut.name}: its transform graphs do not run: {error}") from error
 
@@ -74,14 +72,14 @@ def synthesise(coefficients: Array, profile: TransformArrays, shape: tuple[int, 
 def _check(
     cut: Cut,
     profile: TransformArrays,
-    image: dict[str, Array],
+    source: dict[str, Array],
     plain: Sequence[OnnxGraph],
     transform: Sequence[OnnxGraph],
 ) -> None:
-    (features,) = plain[0].run(image)
+    (features,) = plain[0].run(source)
     wanted = analyse(features, profile)
     step = np.float32(max(np.abs(wanted).max(), 1e-6) / _LEVELS)
-    symbols, finite = transform[0].run({**image, STEP: np.array(step)}, [SYMBOLS, FINITE])
+    symbols, finite = transform[0].run({**source, STEP: np.array(step)}, [SYMBOLS, FINITE])
     if symbols.shape != wanted.shape or symbols.dtype != np.int16:
         raise VerificationError(f"cut {cut.name}: symbols are {symbols.dtype} {symbols.shape}, not {wanted.shape}")
     # Written so that NaN fails.

@@ -92,7 +92,10 @@ class CutCalibration:
         self._folds = np.arange(len(photos)) % settings.folds
 
     def run(self) -> Calibrated:
-        """Calibrate. Raises ImageError for an unreadable photo, ModelError where features or gradients are no use."""
+        """Calibrate.
+
+        Raises ImageError or SampleError for an unreadable input, ModelError where features or gradients are no use.
+        """
         maps = self._features()
         model = CloudModel(self.bundle, threads=2)
         reference = reference_answers(model, self.cut, maps)
@@ -281,6 +284,8 @@ def _weighted(bundle: Bundle, weights: Mapping[str, float]) -> tuple[tuple[Task,
 
 
 def _layout(cut: Cut) -> Geometry:
+    if cut.more:
+        raise UsageError(f"cut {cut.name} has {len(cut.crossing)} tensors: a transform is for cuts of one")
     if len(cut.shape) not in (1, 3):
         raise UsageError(
             f"cut {cut.name} has the shape {cut.shape}; the transform is for feature maps (C, H, W) or vectors (C,)"

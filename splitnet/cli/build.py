@@ -23,8 +23,14 @@ def build(
             " mynet.py:make; several that begin with the same layers become one with several heads."
         ),
     ],
-    cuts: Annotated[str, typer.Option(help="Where to split: names with commas between them, or all.")],
     out: Annotated[Path, typer.Option(help="Directory to write; a bundle that is there is replaced.")],
+    cuts: Annotated[
+        str,
+        typer.Option(
+            help="Where to split: names with commas between them; all; or best, where no other cut has both fewer bytes"
+            " and less work on the device."
+        ),
+    ] = "best",
     size: Annotated[str | None, typer.Option(help="Input size HEIGHTxWIDTH where the file leaves it free.")] = None,
     layout: Annotated[
         Literal["nchw", "nhwc"], typer.Option(help="Order of the network's input: channels in front, or last.")
@@ -33,6 +39,9 @@ def build(
     std: Annotated[str, typer.Option(help="What pixels are divided by, one value or R,G,B.")] = "255",
     resize_short: Annotated[
         int | None, typer.Option(min=1, max=8192, help="Short side before the crop, in pixels; the crop's own.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Shape of an input that is no image, without the batch, such as 1x40x101.")
     ] = None,
     task: Annotated[
         list[str] | None,
@@ -48,12 +57,12 @@ def build(
     edge_precision: Annotated[
         Literal["float32", "int8", "float16"], typer.Option(help="What the edge graphs compute in; int8 needs --data.")
     ] = "float32",
-    data: Annotated[Path | None, typer.Option(help="Folder of photos, for --edge-precision.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of photos (or .npy files), for --edge-precision.")] = None,
 ) -> None:
     """Split a network at the given cuts, check split against whole, and write the bundle.
 
-    --size, --layout, --mean, --std, --resize-short, --task and --labels describe an imported network; a network of the
-    zoo knows its own. MODULE:CALLABLE and .pt2 files run code: only name what you trust.
+    --size, --layout, --mean, --std, --resize-short, --shape, --task and --labels describe an imported network; a
+    network of the zoo knows its own. MODULE:CALLABLE and .pt2 files run code: only name what you trust.
     """
     from splitnet.bundle.build import build_bundle
     from splitnet.cli.build_precision import build_in
@@ -63,7 +72,8 @@ def build(
         raise UsageError("--data is for --edge-precision int8 or float16; a float32 bundle needs no photos")
     names = [name.strip() for name in cuts.split(",") if name.strip()]
     options = _options(size, mean, std, resize_short, task or [], labels)
-    options = replace(options, layout=layout, heads=tuple(_head(text) for text in head or []))
+    known = None if shape is None else _shape(shape)
+    options = replace(options, layout=layout, shape=known, heads=tuple(_head(text) for text in head or []))
     with Report() as report:
 
         def make(place: Path) -> Bundle:
@@ -107,6 +117,14 @@ def _size(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal() and 0 < int(height) <= 8192 and 0 < int(width) <= 8192):
         raise UsageError(f"--size {text!r} is not HEIGHTxWIDTH in pixels up to 8192, for example 416x416")
     return int(height), int(width)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.lower().split("x")
+    # Of 10 digits at most: Python refuses to read endless numbers.
+    if not all(part.isascii() and part.isdecimal() and len(part) < 11 and int(part) > 0 for part in parts):
+        raise UsageError(f"--shape {text[:80]!r} is no shape: give its sides without the batch, for example 1x40x101")
+    return tuple(int(part) for part in parts)
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

@@ -30,7 +30,7 @@ def build_in(
 
     if data is None:
         raise UsageError(f"--edge-precision {precision} needs photos that set ranges and are measured: --data DIR")
-    found = list(photos([str(data)], "--data"))
+    _check_data(str(data))
     check_target(out.resolve())
     try:
         out.resolve().parent.mkdir(parents=True, exist_ok=True)
@@ -39,9 +39,20 @@ def build_in(
         raise OutputError(f"cannot write the bundle {out}: {error.strerror or error}") from error
     with work as folder:
         whole = build(Path(folder) / "float32")
+        found = list(photos([str(data)], "--data", whole.manifest.input.kind))
         bundle, reports = set_edge_precision(whole, precision, found, out=out, progress=progress)
     Console().print(_table(reports))
     return bundle
+
+
+def _check_data(data: str) -> None:
+    """Raise UsageError where there is nothing: better now than after the build, which says what the network takes."""
+    from splitnet.edge.sources import photos
+
+    try:
+        list(photos([data], "--data", "tensor"))
+    except UsageError:
+        list(photos([data], "--data"))
 
 
 def _table(reports: list[PrecisionReport]) -> Table:

@@ -27,7 +27,7 @@ class Method(StrEnum):
 
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="Bundle to add the profiles to; it is replaced at the end.")],
-    data: Annotated[Path, typer.Option(help="Folder of photos, unlabelled; some hundreds are good.")],
+    data: Annotated[Path, typer.Option(help="Folder of photos (or .npy files), unlabelled; some hundreds are good.")],
     cuts: Annotated[str, typer.Option(help="Names with commas between them; all cuts of the bundle.")] = "",
     method: Annotated[
         Method, typer.Option(help="fisher takes gradients (networks of the zoo), probing adds noise (any network).")
@@ -78,7 +78,7 @@ def calibrate(
         steps=_steps(steps) or STEPS,
         weights=_weights(weights),
     )
-    photos = find_photos(data, folds)
+    photos = find_photos(data, folds, opened.manifest.input.kind)
     folder = work or bundle.resolve().with_name(f"{bundle.resolve().name}.calibration")
     additions: list[Calibration] = []
     runs = []

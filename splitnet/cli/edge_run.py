@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 def run(
     server: Annotated[str, typer.Option(help="HOST:PORT of the service, or `local` for both halves in one process.")],
-    source: Annotated[list[str], typer.Option(help="Photo, folder or glob; may be given several times.")],
+    source: Annotated[
+        list[str],
+        typer.Option(help="Photo (.npy file where the network takes no images), folder or glob; repeatable."),
+    ],
     bundle: Annotated[
         Path, typer.Option(envvar="SPLITNET_BUNDLE", help="Bundle directory, the same as the service's.")
     ] = Path("bundle"),
@@ -61,21 +64,21 @@ def run(
     shown = replace(credentials(token_file, ca, cert, key, tls), application=application)
     retry = RetryPolicy(attempts=retries + 1)
     _trace()
-    paths = list(photos(source))
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip())
 
     async def main() -> int:
         edge = AsyncEdge(
             bundle, server, cut=cut, codec=codec, threads=threads, credentials=shown, retry=retry, unary=unary
         )
-        for task in wanted:
-            edge.bundle.task(task)
         async with edge:
+            for task in wanted:
+                edge.bundle.task(task)
+            paths = list(photos(source, kind=edge.bundle.manifest.input.kind))
             await edge.connect(timeout=min(deadline, 5.0))
             report: Report = JsonReport(trace) if json else TableReport(len(paths), trace)
-            return await _run(edge, report)
+            return await _run(edge, paths, report)
 
-    async def _run(edge: AsyncEdge, report: Report) -> int:
+    async def _run(edge: AsyncEdge, paths: list[Path], report: Report) -> int:
         from splitnet.edge.run import run as run_photos
 
         failed = 0

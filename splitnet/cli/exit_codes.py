@@ -10,6 +10,7 @@ from splitnet.errors import (
     ImageError,
     ModelError,
     OutputError,
+    SampleError,
     ServiceError,
     SplitnetError,
     UsageError,
@@ -41,6 +42,7 @@ _BY_ERROR: tuple[tuple[type[SplitnetError], ExitCode], ...] = (
     (BundleError, ExitCode.BUNDLE),
     (ModelError, ExitCode.INPUT),
     (ImageError, ExitCode.INPUT),
+    (SampleError, ExitCode.INPUT),
     (OutputError, ExitCode.OUTPUT),
     (VerificationError, ExitCode.VERIFICATION),
 )

@@ -13,6 +13,7 @@ from splitnet.cli.inspect_transform import print_transform, transform_report
 
 if TYPE_CHECKING:
     from splitnet.bundle import Bundle
+    from splitnet.bundle.manifest import ImageInput, TensorInput
     from splitnet.plan.pareto import Cost
 
 
@@ -67,6 +68,7 @@ def _report(bundle: Bundle) -> dict[str, Any]:
                 "name": cut.name,
                 "tensor": cut.tensor,
                 "shape": list(cut.shape),
+                "more": [one.model_dump(mode="json") for one in cut.more],
                 "dtype": cut.dtype,
                 "values": cut.values,
                 "float_bytes": cut.float_bytes,
@@ -96,10 +98,7 @@ def _print(bundle: Bundle, show_all: bool) -> None:
     spec = manifest.input
     console.print(f"[bold]{escape(manifest.name)}[/] {manifest.version}   {escape(manifest.source)}")
     console.print(f"fingerprint {bundle.fingerprint}")
-    console.print(
-        f"input {escape(spec.tensor)}: short side {spec.resize_short} ({spec.interpolation}), centre"
-        f" {spec.height}x{spec.width}, mean {_numbers(spec.mean)}, std {_numbers(spec.std)}"
-    )
+    console.print(f"input {escape(spec.tensor)}: {_described(spec)}")
     for task in manifest.tasks:
         labels = len(bundle.labels(task.name))
         known = f", {labels} labels" if labels else ""
@@ -117,7 +116,7 @@ def _print(bundle: Bundle, show_all: bool) -> None:
         table.add_row(
             escape(cut.name),
             "yes" if cut.edge is not None else "",
-            "x".join(str(side) for side in cut.shape),
+            " + ".join("x".join(str(side) for side in one.shape) for one in cut.crossing),
             f"{cut.values:,}",
             f"{cut.float_bytes:,}",
             f"{cut.macs_before / 1e6:,.1f}",
@@ -132,6 +131,15 @@ def _print(bundle: Bundle, show_all: bool) -> None:
         console.print(f"{hidden} more with --all: for each, a cut above has no more bytes and no more edge work")
     for cut in manifest.calibrated_cuts:
         print_transform(console, bundle, cut)
+
+
+def _described(spec: ImageInput | TensorInput) -> str:
+    if spec.kind == "tensor":
+        return f"float32 {'x'.join(str(side) for side in spec.shape)}, values as they are"
+    return (
+        f"short side {spec.resize_short} ({spec.interpolation}), centre {spec.height}x{spec.width}, mean"
+        f" {_numbers(spec.mean)}, std {_numbers(spec.std)}"
+    )
 
 
 def _coded(cost: Cost) -> str:

@@ -139,12 +139,15 @@ def _title(found: Profile, made: Plan) -> str:
 
 
 def _notes(found: Profile, made: Plan, manifest: Manifest) -> list[str]:
-    notes = []
+    from splitnet.edge.sources import noun
+
+    notes, kind = [], manifest.input.kind
+    made_up = "random pictures" if kind == "image" else "random inputs"
     if made.constraints.min_agreement is None and made.constraints.max_kl is None:
         notes.append("nothing bounds the loss of the answers, so that the coarsest codec tends to win; --max-kl does")
     if found.edge is not None and found.edge.photos.kind == "random":
         notes.append(
-            "the edge profile was measured with random pictures: sizes without a curve are not those of photos"
+            f"the edge profile was measured with {made_up}: sizes without a curve are not those of {noun(kind)}"
         )
     if made.choice.candidate.mode == "cloud" and not any(manifest.is_input(cut) for cut in manifest.built_cuts):
         notes.append("this needs the cut input, which the bundle lacks: build it with --cuts input,...")

@@ -12,6 +12,7 @@ import typer
 from splitnet.errors import UsageError
 
 if TYPE_CHECKING:
+    from splitnet.edge.sources import Kind
     from splitnet.plan.profile import CloudHalf, EdgeHalf, Profile
 
 
@@ -29,7 +30,8 @@ def profile(
     half: Annotated[Half, typer.Option(help="What this machine would run.")] = Half.both,
     cuts: Annotated[str, typer.Option(help="Names with commas between them; all built cuts of the bundle.")] = "",
     photos: Annotated[
-        Path | None, typer.Option(help="Folder of photos like those to come; without it, seeded random pictures.")
+        Path | None,
+        typer.Option(help="Folder of photos (or .npy files) like those to come; seeded random ones."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=3, max=10_000, help="Timed calls of everything.")] = 20,
     slowdown: Annotated[
@@ -84,7 +86,7 @@ def profile(
         cloud=cloud,
     )
     write_profile(out, found)
-    for line in (*_notes(found), *busy):
+    for line in (*_notes(found, manifest.input.kind), *busy):
         typer.echo(line)
     typer.echo(f"wrote {out}")
 
@@ -107,13 +109,16 @@ def _busy() -> list[str]:
     return [f"note: this machine was busy (load average {load:.1f} on {cores} cores) and times are too long"]
 
 
-def _notes(found: Profile) -> list[str]:
-    """What was measured, and what the reader must know about it."""
+def _notes(found: Profile, kind: Kind) -> list[str]:
+    """What was measured, with which `kind` of input, and what the reader must know about it."""
+    from splitnet.edge.sources import noun
+
+    files, made = noun(kind), "random pictures" if kind == "image" else "random inputs"
     lines = []
     for name, half in (("edge", found.edge), ("cloud", found.cloud)):
         if half is not None:
             codecs = sum(len(cut.codecs) for cut in half.cuts)
-            pictures = f"{half.photos.count} {'photos' if half.photos.kind == 'photos' else 'random pictures'}"
+            pictures = f"{half.photos.count} {files if half.photos.kind == 'photos' else made}"
             lines.append(
                 f"{name}: {len(half.cuts)} cuts with {codecs} codecs, {len(half.images)} image formats; {pictures}, "
                 f"{half.repeats} repeats, 1 and {half.threads} threads, {half.machine.processor}"
@@ -126,5 +131,5 @@ def _notes(found: Profile) -> list[str]:
         if all(cut.plain.one.joules is None for cut in found.edge.cuts):
             lines.append("note: no energy (RAPL is not readable here, or the device is emulated)")
     if any(half is not None and half.photos.kind == "random" for half in (found.edge, found.cloud)):
-        lines.append("note: random pictures: sizes of frames and files are not those of photos; give --photos")
+        lines.append(f"note: {made}: sizes of frames and files are not those of {files}; give --photos")
     return lines

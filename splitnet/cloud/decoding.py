@@ -17,14 +17,17 @@ from splitnet.tasks.softmax import all_finite
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Features (1, *cut.shape), or `coefficients` (1, B, P, C) of the cut's transform."""
+    """The cut's tensors, (1, *shape) each in the order of `cut.crossing`; or `coefficients` (1, B, P, C) of its
+    transform.
+    """
 
-    values: Array
+    values: tuple[Array, ...]
     coefficients: bool
 
 
 def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
-    """Decode a frame for `cut`, within the model's limits; at the cut `input`, an image file is a frame, too.
+    """Decode a frame for `cut`, within the model's limits; at the cut `input` of a network that takes images, an image
+    file is a frame, too.
 
     Raises
     ------
@@ -37,15 +40,16 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
     """
     limits, calibrated = model.limits[cut.name], model.calibrated.get(cut.name)
     manifest = model.bundle.manifest
-    if manifest.is_input(cut) and not frame.startswith(MAGIC):
-        return Content(_from_file(frame, limits.frame_bytes, manifest.input), False)
+    photo = manifest.input if isinstance(manifest.input, ImageInput) and manifest.is_input(cut) else None
+    if photo is not None and not frame.startswith(MAGIC):
+        return Content((_from_file(frame, limits.frame_bytes, photo),), False)
     profiles = {} if calibrated is None else {calibrated.profile.fingerprint: calibrated.profile}
     try:
         if calibrated is not None and featcodec.is_transform(frame):
             # Of the profile's shape and a whole number times a step each: nothing is left to check.
             values = featcodec.decode_coefficients(frame, profiles=profiles, limits=limits)
-            return Content(values[np.newaxis], True)
-        values = featcodec.decode(frame, profiles=profiles, limits=limits)
+            return Content((values[np.newaxis],), True)
+        tensors = featcodec.decode_many(frame, profiles=profiles, limits=limits)
     except featcodec.ProfileRequiredError as error:
         raise FingerprintError(_wrong_profile(error.fingerprint, model, cut)) from error
     except featcodec.LimitError as error:
@@ -56,13 +60,15 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
         raise InvalidRequestError(f"the frame holds more than cut {cut.name} takes: {_expected(cut)}") from error
     except featcodec.FeatcodecError as error:
         raise InvalidRequestError(f"malformed frame: {error}") from error
-    if values.shape != (1, *cut.shape) or values.dtype != cut.dtype:
-        raise InvalidRequestError(
-            f"the frame holds {values.dtype} {values.shape}; cut {cut.name} takes {_expected(cut)}"
-        )
-    if not all_finite(values):
+    if len(tensors) != len(cut.crossing) or not all(
+        found.shape == (1, *one.shape) and found.dtype == one.dtype
+        for found, one in zip(tensors, cut.crossing, strict=True)
+    ):
+        held = ", ".join(f"{found.dtype} {found.shape}" for found in tensors)
+        raise InvalidRequestError(f"the frame holds {held}; cut {cut.name} takes {_expected(cut)}")
+    if not all(map(all_finite, tensors)):
         raise InvalidRequestError(f"the frame for cut {cut.name} holds NaN or infinity")
-    return Content(values, False)
+    return Content(tensors, False)
 
 
 def _from_file(data: bytes, most: int, spec: ImageInput) -> Array:
@@ -79,7 +85,7 @@ def _from_file(data: bytes, most: int, spec: ImageInput) -> Array:
 
 
 def _expected(cut: Cut) -> str:
-    return f"{cut.dtype} {(1, *cut.shape)}"
+    return ", ".join(f"{one.dtype} {(1, *one.shape)}" for one in cut.crossing)
 
 
 def _wrong_profile(fingerprint: bytes, model: CloudModel, cut: Cut) -> str:

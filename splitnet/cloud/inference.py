@@ -42,7 +42,10 @@ def run_batch(jobs: Sequence[Job], waiting: int = 0) -> list[Outcome]:
         elif job.expired(time.perf_counter()):
             outcomes[job] = LateError("the deadline passed before the request reached the network")
         else:
-            parts.setdefault((content.coefficients, content.values.shape), []).append((job, content))
+            # A network exported with a fixed batch takes one at a time.
+            alone = None if job.model.batches else id(job)
+            kind = (alone, content.coefficients, *[one.shape for one in content.values])
+            parts.setdefault(kind, []).append((job, content))
     for part in parts.values():
         try:
             _run_part(part, outcomes, waiting)
@@ -58,7 +61,9 @@ def run_batch(jobs: Sequence[Job], waiting: int = 0) -> list[Outcome]:
 
 def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], waiting: int) -> None:
     first, content = part[0]
-    values = content.values if len(part) == 1 else np.concatenate([one.values for _, one in part])
+    values = content.values
+    if len(part) > 1:
+        values = tuple([np.concatenate(tensors) for tensors in zip(*[one.values for _, one in part], strict=True)])
     started = time.perf_counter()
     outputs, ran = run_heads(first.model, first.cut, first.heads, values, content.coefficients)
     answered = time.perf_counter()
@@ -88,7 +93,7 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], wai
 
 
 def run_heads(
-    model: CloudModel, cut: Cut, heads: Sequence[Head], values: Array, coefficients: bool
+    model: CloudModel, cut: Cut, heads: Sequence[Head], values: Array | Sequence[Array], coefficients: bool
 ) -> tuple[list[tuple[Head, Array]], float]:
     """Each head's output, batch dimension first, and when the shared layers were done."""
     shared = model.shared(cut, values, coefficients=coefficients, heads=heads)

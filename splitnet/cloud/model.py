@@ -9,7 +9,7 @@ import numpy as np
 
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.bundle.manifest import Cut, Task
+from splitnet.bundle.manifest import Cut, ImageInput, Task
 from splitnet.bundle.profiles import load_profile
 from splitnet.cloud.access.caller import EVERYTHING, Permits
 from splitnet.errors import BundleError, ModelError, PermissionDeniedError, UnknownError
@@ -52,8 +52,8 @@ class Head:
 class CloudModel:
     """Cloud graphs and decoding limits of every cut, heads of every task; each file verified and loaded once.
 
-    `backend` runs the graphs, ONNX Runtime with `threads` threads by default.
-    `calibrated` holds what belongs to the transform, for the cuts that have one.
+    `backend` runs the graphs, ONNX Runtime with `threads` threads by default. `calibrated` holds what belongs to the
+    transform, for the cuts that have one; `batches` says whether the graphs take more than one input at a time.
 
     Raises
     ------
@@ -82,7 +82,10 @@ class CloudModel:
         self.cuts: dict[str, Cut] = {cut.name: cut for cut in manifest.built_cuts}
         self.limits = {
             name: featcodec.Limits(
-                frame_bytes=max_frame_bytes, elements=cut.values, decoded_bytes=8 * cut.values, tensors=1
+                frame_bytes=max_frame_bytes,
+                elements=max(one.values for one in cut.crossing),
+                decoded_bytes=8 * cut.values,
+                tensors=len(cut.crossing),
             )
             for name, cut in self.cuts.items()
         }
@@ -94,26 +97,38 @@ class CloudModel:
             task.name: Head(
                 task,
                 _kind(bundle, task),
-                Setting(bundle.labels(task.name), manifest.input.height, manifest.input.width),
+                _setting(bundle, task),
                 load(task.head) if task.head is not None else None,
             )
             for task in manifest.tasks
         }
         self._check_branches()
+        self.batches = all(graph.inputs[0].shape[0] is None for graph in self._trunks.values())
 
-    def warm_up(self) -> None:
-        """Run every graph once on zeros, so that the first request waits for nothing. Raises ModelError."""
-        for name, cut in self.cuts.items():
-            runs = [(np.zeros((1, *cut.shape), cut.dtype), False)]
-            if name in self.calibrated:
-                runs.append((np.zeros((1, *self.calibrated[name].profile.symbols_shape), np.float32), True))
-            for values, coefficients in runs:
-                shared = self.shared(cut, values, coefficients=coefficients)
-        for head in self.heads.values():
-            # The kind says now and not at the first request that it does not take outputs of this shape.
-            head.result(np.zeros_like(self.answer(head, shared)[0]), 0)
+    def warm_up(self, batch: int = 1) -> None:
+        """Run every graph on zeros, so that the first request waits for nothing. Raises ModelError.
+
+        With `batch`, the largest that will be asked for, memory is what it is going to be: ONNX Runtime keeps what a
+        batch took.
+        """
+        # Twice, for the second run of a shape plans its memory in one piece.
+        for size in (batch, batch, 1) if batch > 1 and self.batches else (1,):
+            for name, cut in self.cuts.items():
+                shared = self.shared(cut, zeros(cut, size))
+                if name in self.calibrated:
+                    coefficients = np.zeros((size, *self.calibrated[name].profile.symbols_shape), np.float32)
+                    shared = self.shared(cut, coefficients, coefficients=True)
+            for head in self.heads.values():
+                # The kind says now and not at the first request that it does not take outputs of this shape.
+                head.result(np.zeros_like(self.answer(head, shared)[0]), 0)
 
     def _check_branches(self) -> None:
+        for cut, trunk in self._trunks.items():
+            if {spec.name for spec in trunk.inputs} != {one.tensor for one in self.cuts[cut].crossing}:
+                raise BundleError(
+                    f"{self.bundle.path}: the cloud graph of cut {cut} does not take what crosses there; build the "
+                    "bundle again"
+                )
         trunks = [*self._trunks.items(), *((name, one.trunk) for name, one in self.calibrated.items())]
         for cut, trunk in trunks:
             there = {spec.name for spec in trunk.outputs}
@@ -147,16 +162,28 @@ class CloudModel:
         return tuple(self.heads[task] for task in wanted)
 
     def shared(
-        self, cut: Cut, values: Array, *, coefficients: bool = False, heads: Sequence[Head] | None = None
+        self,
+        cut: Cut,
+        values: Array | Sequence[Array],
+        *,
+        coefficients: bool = False,
+        heads: Sequence[Head] | None = None,
     ) -> dict[str, Array]:
         """Run the remaining layers once: values (N, *) -> the tensors that `heads` (all, by default) start from.
 
-        The values are features (N, *cut.shape), or `coefficients` (N, B, P, C) of the cut's transform. Heads may branch
-        at several depths; layers that none of `heads` needs are not run.
+        The values are features (N, *shape), one array for each tensor of `cut.crossing`, or `coefficients`
+        (N, B, P, C) of the cut's transform. Heads may branch at several depths; layers that none of `heads` needs are
+        not run.
         """
-        trunk = self.calibrated[cut.name].trunk if coefficients else self._trunks[cut.name]
+        several = (values,) if isinstance(values, np.ndarray) else values
+        if coefficients:
+            trunk = self.calibrated[cut.name].trunk
+            feeds = {trunk.inputs[0].name: several[0]}
+        else:
+            trunk = self._trunks[cut.name]
+            feeds = {one.tensor: array for one, array in zip(cut.crossing, several, strict=True)}
         names = list(dict.fromkeys(head.start for head in (self.heads.values() if heads is None else heads)))
-        return dict(zip(names, trunk.run({trunk.inputs[0].name: values}, names), strict=True))
+        return dict(zip(names, trunk.run(feeds, names), strict=True))
 
     def answer(self, head: Head, shared: Mapping[str, Array]) -> Array:
         """Run one head on the shared tensors -> its output, batch dimension first."""
@@ -165,11 +192,28 @@ class CloudModel:
         return head.graph.run({head.graph.inputs[0].name: shared[head.task.input]}, [head.task.output])[0]
 
 
+def zeros(cut: Cut, batch: int = 1) -> tuple[Array, ...]:
+    """Features of the shapes and dtypes that cross at `cut`."""
+    return tuple(np.zeros((batch, *one.shape), one.dtype) for one in cut.crossing)
+
+
 def _kind(bundle: Bundle, task: Task) -> Kind:
     try:
-        return make_kind(task.kind, task.parameters)
+        kind = make_kind(task.kind, task.parameters)
     except ModelError as error:
         raise BundleError(f"{bundle.path}: task {task.name}: {error}") from error
+    spec = bundle.manifest.input
+    if kind.needs_image and not isinstance(spec, ImageInput):
+        raise BundleError(
+            f"{bundle.path}: task {task.name}: the kind {task.kind} is for images, and the network takes float32 "
+            f"{spec.shape}; build the bundle with another kind"
+        )
+    return kind
+
+
+def _setting(bundle: Bundle, task: Task) -> Setting:
+    spec, labels = bundle.manifest.input, bundle.labels(task.name)
+    return Setting(labels, spec.height, spec.width) if isinstance(spec, ImageInput) else Setting(labels)
 
 
 def _calibrated(bundle: Bundle, cut: Cut, load: Callable[[str], Graph]) -> Calibrated:

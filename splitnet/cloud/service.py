@@ -76,8 +76,8 @@ class InferenceService:
         self.max_frame_bytes = max_frame_bytes
         self.threads = threads
         self.backend = backend
-        self.served = Served(self.load(bundle) for bundle in bundles)
         self.batching = batching or BatchSettings()
+        self.served = Served(self.load(bundle) for bundle in bundles)
         self._batcher: Batcher | None = None
         self._repeats = repeats or Repeats()
         self.observer = observer or Observer()
@@ -93,7 +93,7 @@ class InferenceService:
         Raises BundleError, ModelError.
         """
         model = CloudModel(bundle, threads=self.threads, max_frame_bytes=self.max_frame_bytes, backend=self.backend)
-        model.warm_up()
+        model.warm_up(self.batching.max_batch)
         return model
 
     @property
@@ -136,7 +136,15 @@ class InferenceService:
             summary=_summary(model),
             input=manifest.input,
             cuts=tuple(
-                CutInfo(cut.name, cut.shape, cut.dtype, cut.macs_before, cut.macs_after) for cut in model.cuts.values()
+                CutInfo(
+                    cut.name,
+                    cut.shape,
+                    cut.dtype,
+                    cut.macs_before,
+                    cut.macs_after,
+                    tuple((one.shape, one.dtype) for one in cut.more),
+                )
+                for cut in model.cuts.values()
             ),
             tasks={task.name: task.kind for task in manifest.tasks if caller.permits.allows_task(task.name)},
             codec_stages=tuple(stage.name for stage in featcodec.list_stages()),

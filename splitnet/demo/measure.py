@@ -86,7 +86,7 @@ class Lossless:
 def references(bundle: Bundle, photos: Sequence[LabelledPhoto], step: Progress) -> list[Reference]:
     """Run the unsplit network, and code each crop as JPEG (quality 90) and PNG."""
     whole = load_graph(bundle, bundle.manifest.whole)
-    spec = bundle.manifest.input
+    spec = bundle.manifest.image_input
     output = bundle.task(TASK).output
     found = []
     for photo in photos:
@@ -137,7 +137,7 @@ def check_lossless(
             encoders = [EdgeEncoder(bundle, cut, codec) for codec in LOSSLESS]
             differences: list[float] = []
             for reference in found:
-                features = encoders[0].features(preprocess.normalise(reference.pixels, bundle.manifest.input))
+                features = encoders[0].features(preprocess.normalise(reference.pixels, bundle.manifest.image_input))
                 for encoder in encoders:
                     request = InferenceRequest(
                         bundle.manifest.name,

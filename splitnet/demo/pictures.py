@@ -102,7 +102,7 @@ def feature_panels(bundle: Bundle, references: Sequence[Reference], default: Set
         profiles[profile.fingerprint] = profile
     panels = []
     for reference in references:
-        features = encoder.features(preprocess.normalise(reference.pixels, bundle.manifest.input))
+        features = encoder.features(preprocess.normalise(reference.pixels, bundle.manifest.image_input))
         strongest = np.sort(np.argsort(-features[0].std(axis=(1, 2)), kind="stable")[:CHANNELS])
         low, high = np.percentile(features[0, strongest], (1, 99))
         rows = [{"name": "before", "bytes": features.nbytes, "error": None, "picture": ""}]

@@ -177,6 +177,8 @@ class Edge:
             for an unknown task.
         ImageError
             if the photo cannot be read.
+        SampleError
+            if an input that is no photo cannot be read, or is not what the network takes.
         ServiceError
             for every answer of the service that is not a result.
         """

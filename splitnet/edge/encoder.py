@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,19 +12,23 @@ from PIL import Image
 
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.bundle.manifest import Cut
+from splitnet.bundle.manifest import Cut, ImageInput
 from splitnet.edge.halves import PlainHalf, TransformHalf, half_for, step_of, with_step
 from splitnet.edge.trace import Prepared
-from splitnet.errors import ImageError, UsageError
+from splitnet.errors import ImageError, SampleError, UsageError
 from splitnet.models import preprocess
 from splitnet.models.image_codec import ImageCodec
+from splitnet.models.samples import load_sample
 from splitnet.runtime import Array
 
 PLAIN_CODEC = "affine:bits=8|zstd:level=3"
 """The codec of a cut without a calibrated transform, where nobody names one."""
 
 Photo = str | Path | bytes | Image.Image | Array
-"""A path, the bytes of a photo's file, a Pillow image, or uint8 pixels of shape (H, W, 3) in RGB."""
+"""A path, the bytes of a photo's file, a Pillow image, or uint8 pixels of shape (H, W, 3) in RGB.
+
+For a network that takes no images: a path of a ``.npy`` file, the bytes of one, or an array, see
+`splitnet.models.samples`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,12 @@ class EdgeEncoder:
         self.image = ImageCodec.parse(codec or "")
         if self.image is not None and not bundle.manifest.is_input(self.cut):
             raise UsageError(f"codec {codec!r} is for photos, at the cut input; cut {self.cut.name} sends features")
+        spec = bundle.manifest.input
+        if self.image is not None and not isinstance(spec, ImageInput):
+            raise UsageError(
+                f"codec {codec!r} is for photos; {bundle.manifest.name} takes float32 {spec.shape}: none|shuffle|zstd"
+                " keeps every value"
+            )
         self.spec = parse_codec(PLAIN_CODEC if self.image is not None else codec or default_codec(self.cut))
         self._threads = threads
         self._half = half_for(bundle, self.cut, self.spec, threads)
@@ -92,36 +103,49 @@ class EdgeEncoder:
         self.spec = with_step(self.spec, step)
 
     def features(self, tensor: Array) -> Array:
-        """Run the first layers: (1, 3, H, W) float32 -> (1, *cut.shape), whatever the codec.
+        """Run the first layers: the network's input (1, ...) float32 -> (1, *cut.shape), whatever the codec.
 
-        With a transform, which needs no feature maps, this loads the plain graph when it is first called.
+        With a transform, which needs no feature maps, this loads the plain graph when it is first called. Raises
+        UsageError at a cut of several tensors, for which there is `crossing`.
         """
+        if self.cut.more:
+            raise UsageError(f"cut {self.cut.name} has {len(self.cut.crossing)} tensors: call crossing()")
+        return self.crossing(tensor)[0]
+
+    def crossing(self, tensor: Array) -> tuple[Array, ...]:
+        """As `features`, with every tensor that crosses: (1, *shape) each, in the order of `cut.crossing`."""
         if self._plain is None:
             self._plain = PlainHalf(self.bundle, self.cut, self._threads)
         return self._plain.run(tensor)
 
     def encode(self, photo: Photo) -> Encoded:
-        """Photo -> frame.
+        """Photo, or other input -> frame.
 
         Raises
         ------
         ImageError
             if the photo cannot be read, or the codec cannot take what the network makes of it: NaN, or symbols beyond
             int16 at too small a step.
+        SampleError
+            if an input that is no photo cannot be read, is not what the network takes, or cannot be coded as above.
         """
-        image, spec = self.bundle.manifest.input, self.spec
+        wanted, spec = self.bundle.manifest.input, self.spec
         t0 = time.perf_counter()
+        if isinstance(wanted, ImageInput):
+            pixels = _crop(photo, wanted)
+            t1 = time.perf_counter()
+            if self.image is not None:
+                file = self.image.encode(pixels)
+                return Encoded(file, Prepared(t1 - t0, 0.0, 0.0, time.perf_counter() - t1))
+            tensor = preprocess.normalise(pixels, wanted)
+            t2 = time.perf_counter()
+        else:
+            tensor = load_sample(photo, wanted)
+            t1 = t2 = time.perf_counter()
         try:
-            pixels = preprocess.resize_and_crop(as_image(photo, image.resize_short), image)
-        except MemoryError as error:
-            raise ImageError("a photo needs more memory than there is; make it smaller") from error
-        t1 = time.perf_counter()
-        if self.image is not None:
-            file = self.image.encode(pixels)
-            return Encoded(file, Prepared(t1 - t0, 0.0, 0.0, time.perf_counter() - t1))
-        tensor = preprocess.normalise(pixels, image)
-        t2 = time.perf_counter()
-        values = self._half.run(tensor, spec)
+            values = self._half.run(tensor, spec)
+        except ImageError as error:
+            raise self._unusable(str(error)) from error
         t3 = time.perf_counter()
         try:
             frame = self._half.frame(values, spec)
@@ -130,19 +154,33 @@ class EdgeEncoder:
         t4 = time.perf_counter()
         return Encoded(frame, Prepared(t1 - t0, t2 - t1, t3 - t2, t4 - t3))
 
-    def compress(self, features: Array) -> bytes:
-        """Features (1, *cut.shape) -> frame. Raises ImageError where the codec cannot take them (NaN).
+    def compress(self, features: Array | Sequence[Array]) -> bytes:
+        """Features (1, *cut.shape) -> frame; all tensors at a cut of several.
+
+        Raises ImageError (SampleError where the network takes no images) where the codec cannot take them (NaN).
 
         With a transform the host computes what the graph of `encode` does; symbols may differ where one is a tie.
         """
         profile = self._half.profile if isinstance(self._half, TransformHalf) else None
         try:
-            return featcodec.encode(features, self.spec, profile=profile)
+            several = (features,) if isinstance(features, np.ndarray) else features
+            return featcodec.encode_many(several, self.spec, profile=profile)
         except featcodec.FeatcodecError as error:
             raise self._refusal(self.spec, error) from error
 
-    def _refusal(self, spec: featcodec.Spec, error: featcodec.FeatcodecError) -> ImageError:
-        return ImageError(f"codec {spec} cannot take the features of cut {self.cut.name}: {error}")
+    def _refusal(self, spec: featcodec.Spec, error: featcodec.FeatcodecError) -> ImageError | SampleError:
+        return self._unusable(f"codec {spec} cannot take the features of cut {self.cut.name}: {error}")
+
+    def _unusable(self, message: str) -> ImageError | SampleError:
+        """What is raised for an input that is readable and yet of no use."""
+        return (ImageError if isinstance(self.bundle.manifest.input, ImageInput) else SampleError)(message)
+
+
+def _crop(photo: Photo, spec: ImageInput) -> preprocess.Pixels:
+    try:
+        return preprocess.resize_and_crop(as_image(photo, spec.resize_short), spec)
+    except MemoryError as error:
+        raise ImageError("a photo needs more memory than there is; make it smaller") from error
 
 
 def parse_codec(spec: str) -> featcodec.Spec:

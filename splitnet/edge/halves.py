@@ -16,17 +16,20 @@ from splitnet.errors import BundleError, ImageError, UsageError
 from splitnet.runtime import Array
 from splitnet.runtime.bundled import load_graph
 
+Values = tuple[Array, ...]
+"""What a codec takes: the tensors of a cut, batch dimension first, or the symbols of a transform."""
+
 _COARSEST = np.array(np.finfo(np.float32).max, np.float32)
 
 
 class Half(Protocol):
     """The first layers and the codec behind them."""
 
-    def run(self, tensor: Array, spec: featcodec.Spec) -> Array:
+    def run(self, tensor: Array, spec: featcodec.Spec) -> Values:
         """Network input (1, 3, H, W), float32 -> what `frame` takes. Raises ImageError."""
         ...
 
-    def frame(self, values: Array, spec: featcodec.Spec) -> bytes:
+    def frame(self, values: Values, spec: featcodec.Spec) -> bytes:
         """What `run` returned -> frame. Raises featcodec's errors."""
         ...
 
@@ -39,12 +42,16 @@ class PlainHalf:
             raise BundleError(f"cut {cut.name} has no edge graph in {bundle.path}")
         self._graph = load_graph(bundle, cut.edge, threads=threads)
         self._input = self._graph.inputs[0].name
+        self._outputs = [one.tensor for one in cut.crossing]
+        missing = set(self._outputs) - {spec.name for spec in self._graph.outputs}
+        if missing:
+            raise BundleError(f"{bundle.path / cut.edge} does not compute {min(missing)!r}: build the bundle again")
 
-    def run(self, tensor: Array, spec: featcodec.Spec | None = None) -> Array:
-        return self._graph.run({self._input: tensor})[0]
+    def run(self, tensor: Array, spec: featcodec.Spec | None = None) -> Values:
+        return tuple(self._graph.run({self._input: tensor}, self._outputs))
 
-    def frame(self, values: Array, spec: featcodec.Spec) -> bytes:
-        return featcodec.encode(values, spec)
+    def frame(self, values: Values, spec: featcodec.Spec) -> bytes:
+        return featcodec.encode_many(values, spec)
 
 
 class TransformHalf:
@@ -60,7 +67,7 @@ class TransformHalf:
             raise BundleError(f"{bundle.path / cut.transform.edge} is not the graph of its profile: build it again")
         self._input, self._cut = inputs[0], cut
 
-    def run(self, tensor: Array, spec: featcodec.Spec) -> Array:
+    def run(self, tensor: Array, spec: featcodec.Spec) -> Values:
         step = step_of(spec)
         feeds = {self._input: tensor, "step": np.array(step, np.float32)}
         symbols, finite = self._graph.run(feeds, ["symbols", "finite"])
@@ -68,17 +75,17 @@ class TransformHalf:
             raise ImageError(
                 f"codec {spec} cannot take the features of cut {self._cut.name}: {self._reason(feeds, step)}"
             )
-        return np.asarray(symbols[0])
+        return (np.asarray(symbols[0]),)
 
-    def frame(self, values: Array, spec: featcodec.Spec) -> bytes:
-        return featcodec.encode_symbols(values, spec, profile=self.profile, shape=(1, *self._cut.shape))
+    def frame(self, values: Values, spec: featcodec.Spec) -> bytes:
+        return featcodec.encode_symbols(values[0], spec, profile=self.profile, shape=(1, *self._cut.shape))
 
     def _reason(self, feeds: dict[str, Array], step: float) -> str:
         # At the coarsest step there is, only NaN and infinity are left.
         finite = self._graph.run({**feeds, "step": _COARSEST}, ["finite"])[0]
         if finite.all():
             return f"a symbol is beyond 32767 at step {step:g}; take a larger step"
-        return "they are not finite: the network makes NaN or infinity of this photo"
+        return "they are not finite: the network makes NaN or infinity of this input"
 
 
 def half_for(bundle: Bundle, cut: Cut, spec: featcodec.Spec, threads: int) -> Half:

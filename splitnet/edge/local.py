@@ -29,10 +29,12 @@ class LocalTransport:
     def for_bundle(cls, bundle: Bundle) -> LocalTransport:
         """A service of this one bundle. Raises UsageError where the cloud half is not installed."""
         try:
+            from splitnet.cloud.batching import BatchSettings
             from splitnet.cloud.service import InferenceService
         except ImportError as error:
             raise UsageError(f"server='local' needs {error.name}; pip install 'splitnet[edge,cloud]'") from error
-        return cls(InferenceService([bundle]))
+        # Nothing is batched here: no memory for more than one.
+        return cls(InferenceService([bundle], batching=BatchSettings(max_batch=1)))
 
     def models(self, timeout: float | None = None) -> list[ModelSummary]:
         return self._service.models()

@@ -12,6 +12,7 @@ from splitnet.errors import (
     FingerprintError,
     ImageError,
     PermissionDeniedError,
+    SampleError,
     ServiceError,
     SplitnetError,
     UnauthenticatedError,
@@ -52,7 +53,7 @@ async def run(
     """Yield an outcome for each photo, in the order in which they are ready.
 
     At most `in_flight` photos are between disk and answer, so memory does not grow with their number. `deadline` is in
-    seconds, for each exchange. An unreadable photo and an answer that is late or refused are outcomes.
+    seconds, for each exchange. An unreadable photo (or other input) and an answer that is late or refused are outcomes.
 
     Raises
     ------
@@ -65,7 +66,7 @@ async def run(
             return Outcome(path, await edge.infer(path, tasks, top_k=top_k, timeout=deadline))
         except FATAL:
             raise
-        except (ImageError, ServiceError) as error:
+        except (ImageError, SampleError, ServiceError) as error:
             return Outcome(path, error=error)
 
     running: set[asyncio.Task[Outcome]] = set()

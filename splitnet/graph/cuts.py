@@ -1,19 +1,24 @@
-"""Where one tensor alone crosses: the single-tensor cuts of a graph.
+"""What crosses where: the single-tensor cuts of a graph, and the small sets of tensors that cross together.
 
-A tensor is one exactly when every path from the input to an output runs through it (it dominates the
+A tensor crosses alone exactly when every path from the input to an output runs through it (it dominates the
 outputs). In any topological order of the nodes that matter, such a tensor has a position after which
 nothing else is alive, so one sweep over the nodes finds them all, in time linear in the number of edges.
+At every other position several tensors are alive, and together they are a cut too; which sets are found depends
+on the order of the nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import onnx
 
 from splitnet.graph.tensors import reads
+
+MOST_TENSORS = 16
+"""The most tensors that a cut may have: where more are alive, as in densely connected networks, it never pays."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,14 @@ class Flow:
         ``(tensor, position)`` for every tensor that crosses alone, from the input on: it is the only live
         tensor once the first `position` of `nodes` have run. The input itself is first; with a single
         output, that output is last.
+    together
+        ``(tensors, position)`` for every set of 2 to `MOST_TENSORS` tensors that cross together, each in the order
+        in which it was computed. The position is the first one.
     """
 
     nodes: tuple[int, ...]
     crossings: tuple[tuple[str, int], ...]
+    together: tuple[tuple[tuple[str, ...], int], ...] = ()
 
 
 def trace(graph: onnx.GraphProto, source: str, outputs: Sequence[str]) -> Flow:
@@ -65,7 +74,28 @@ def trace(graph: onnx.GraphProto, source: str, outputs: Sequence[str]) -> Flow:
     for position, (alive, number) in enumerate(zip(accumulate(count), accumulate(total), strict=True)):
         if alive == 1:
             alone.setdefault(names[number], position)
-    return Flow(tuple(live), tuple(alone.items()))
+    return Flow(tuple(live), tuple(alone.items()), _together(names, born, last_use, len(live)))
+
+
+def _together(
+    names: Sequence[str], born: Mapping[str, int], last_use: Mapping[str, int], end: int
+) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """Sets of tensors alive at a position: born <= position < last use. `names` are in order of birth."""
+    starts: dict[int, list[str]] = {}
+    stops: dict[int, list[str]] = {}
+    for name in names:
+        if born[name] < last_use[name]:
+            starts.setdefault(born[name], []).append(name)
+            stops.setdefault(last_use[name], []).append(name)
+    alive: dict[str, None] = {}
+    sets: dict[tuple[str, ...], int] = {}
+    for position in range(end):
+        for name in stops.get(position, ()):
+            alive.pop(name, None)
+        alive.update(dict.fromkeys(starts.get(position, ())))
+        if 2 <= len(alive) <= MOST_TENSORS:
+            sets.setdefault(tuple(alive), position)
+    return tuple(sets.items())
 
 
 def _live(graph: onnx.GraphProto, source: str, outputs: Sequence[str]) -> list[int]:

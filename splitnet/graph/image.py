@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import onnx
 
 from splitnet.errors import ModelError, UsageError
-from splitnet.graph.tensors import inputs, names
+from splitnet.graph.inputs import fix_batch, joined, shown, single_input
+from splitnet.graph.tensors import names
 
 Layout = Literal["nchw", "nhwc"]
 """Order of an image's dimensions: channels in front (torch), or last (TensorFlow)."""
@@ -30,40 +32,43 @@ def fix_image_input(
     UsageError
         if `size` (height, width) is needed and missing, or contradicts the graph.
     """
-    values = inputs(model.graph)
-    if len(values) != 1:
-        found = ", ".join(value.name for value in values[:8]) or "none"
-        raise ModelError(f"{label} needs exactly one input, an image; it has {len(values)}: {found}")
-    value = values[0]
+    value = single_input(model, label)
     kind = value.type.tensor_type
     dims = kind.shape.dim
-    for dim in dims:
-        # Some exporters write -1 for a free dimension.
-        if dim.HasField("dim_value") and dim.dim_value <= 0:
-            dim.ClearField("dim_value")
-    shown = f"{value.name!r} {[dim.dim_value or dim.dim_param or '?' for dim in dims[:8]]}"
     if kind.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:
-        raise ModelError(f"{label}: the input {shown} is not a float32 image of shape {_SHAPES[layout]}")
+        raise ModelError(f"{label}: the input {shown(value)} is not a float32 image of shape {_SHAPES[layout]}")
     channels, *sides = (dims[1], dims[2], dims[3]) if layout == "nchw" else (dims[3], dims[1], dims[2])
     if channels.HasField("dim_value") and channels.dim_value != 3:
-        place, other = ("second", "nhwc") if layout == "nchw" else ("last", "nchw")
-        hint = f"; say --layout {other}" if dims[3 if layout == "nchw" else 1].dim_value == 3 else ""
-        raise ModelError(f"{label}: the input {shown} does not have 3 channels in {place} place{hint}")
-    if dims[0].HasField("dim_value") and dims[0].dim_value != 1:
+        place = "second" if layout == "nchw" else "last"
         raise ModelError(
-            f"{label}: the input {shown} fixes the batch to {dims[0].dim_value}; export it with a free one"
+            f"{label}: the input {shown(value)} does not have 3 channels in {place} place{_other(dims, layout)}"
         )
+    fix_batch(value, label)
     channels.dim_value = 3
     for dim, side, name in zip(sides, size or (0, 0), ("height", "width"), strict=True):
         if not dim.HasField("dim_value"):
             if not side:
-                raise UsageError(f"{label} leaves the image's {name} free: say it with --size HEIGHTxWIDTH")
+                raise UsageError(
+                    f"{label} leaves the image's {name} free: say it with --size HEIGHTxWIDTH; of an input that is no"
+                    " image, say the --shape"
+                )
             dim.dim_value = side
         elif side and side != dim.dim_value:
             raise UsageError(f"--size says {name} {side}, but {label} fixes it to {dim.dim_value}")
     if layout == "nhwc":
         _channels_first(model.graph, value)
     return model
+
+
+def _other(dims: Sequence[onnx.TensorShapeProto.Dimension], layout: Layout) -> str:
+    """What to say instead, where the other layout fits."""
+    if layout == "nhwc":
+        return "; say --layout nchw" if dims[1].dim_value == 3 else ""
+    if dims[3].dim_value != 3:
+        return ""
+    shape = [dim.dim_value for dim in dims[1:]]
+    known = f" {joined(shape)}" if all(shape) else ""
+    return f"; say --layout nhwc, or of an input that is no image the --shape{known}"
 
 
 def _channels_first(graph: onnx.GraphProto, value: onnx.ValueInfoProto) -> None:

@@ -8,6 +8,7 @@ import onnx
 
 from splitnet.errors import ModelError, UsageError
 from splitnet.graph.graft import Graft, flattened, opsets
+from splitnet.graph.inputs import dims_of, joined
 from splitnet.graph.structure import INPUT, node_kind, tensor_keys
 from splitnet.graph.tensors import inputs
 
@@ -15,7 +16,7 @@ Keys = Mapping[str, bytes]
 
 
 def merge(models: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
-    """One network with the outputs of all `models`, label -> network with a fixed image input.
+    """One network with the outputs of all `models`, label -> network with one input of fixed shape.
 
     Nodes that compute the same from the input on (operator, attributes, weights and inputs are equal, whatever they
     are called) are there once. The first network's tensors keep their names. An output whose name another network uses
@@ -27,7 +28,7 @@ def merge(models: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
         if a network shares no node with those before it, or they use different versions of the operators, or one has
         control flow.
     UsageError
-        if their inputs differ in size.
+        if their inputs differ in shape.
     """
     flat = {label: flattened(model, label) for label, model in models.items()}
     first, *others = flat
@@ -118,10 +119,12 @@ def _add_outputs(
 
 
 def _check_fits(first: str, one: onnx.ModelProto, label: str, other: onnx.ModelProto) -> None:
-    sizes = [[dim.dim_value for dim in inputs(m.graph)[0].type.tensor_type.shape.dim[2:]] for m in (one, other)]
-    if sizes[0] != sizes[1]:
-        shown = ["x".join(map(str, size)) for size in sizes]
-        raise UsageError(f"{first} takes images of {shown[0]}, {label} of {shown[1]}: one bundle has one input")
+    shapes = [[dim.dim_value for dim in dims_of(inputs(model.graph)[0])[1:]] for model in (one, other)]
+    if shapes[0] != shapes[1]:
+        images = all(len(shape) == 3 and shape[0] == 3 for shape in shapes)
+        shown = [joined(shape[1:] if images else shape) for shape in shapes]
+        what = "images" if images else "inputs"
+        raise UsageError(f"{first} takes {what} of {shown[0]}, {label} of {shown[1]}: one bundle has one input")
     mine, theirs = opsets(one), opsets(other)
     for domain in sorted(mine.keys() & theirs.keys()):
         if mine[domain] != theirs[domain]:

@@ -21,8 +21,8 @@ from splitnet.graph.export import OPSET
 from splitnet.graph.extract import tidy
 from splitnet.graph.scopes import name_by_scope
 
-INPUT = "image"
-"""What the input is called; a module's own name for it means nothing outside."""
+INPUT, NO_IMAGE = "image", "input"
+"""What the input is called, and one that is no image; a module's own name for it means nothing outside."""
 
 
 class _Named(nn.Module):
@@ -42,7 +42,7 @@ class _Named(nn.Module):
         return named
 
 
-def export_module(module: nn.Module, shape: Sequence[int], label: str) -> onnx.ModelProto:
+def export_module(module: nn.Module, shape: Sequence[int], label: str, name: str = INPUT) -> onnx.ModelProto:
     """Export `module`, which maps one float32 tensor to a tensor, or to a tuple, list or dictionary of tensors.
 
     Outputs are called by their keys, ``output`` for a single tensor, ``output0`` and so on for several without names.
@@ -55,6 +55,8 @@ def export_module(module: nn.Module, shape: Sequence[int], label: str) -> onnx.M
         Shape of the input without the batch dimension, which is free in the graph.
     label
         What messages call the network.
+    name
+        What the graph calls its input.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def export_module(module: nn.Module, shape: Sequence[int], label: str) -> onnx.M
         if torch cannot trace or translate the module.
     """
     named = _Named(module).eval()
-    # Two images: a dimension of one would be taken for a constant.
+    # Two inputs: a dimension of one would be taken for a constant.
     example = torch.zeros(2, *shape)
     shapes = ({0: torch.export.Dim("batch")},)
     try:
@@ -70,7 +72,7 @@ def export_module(module: nn.Module, shape: Sequence[int], label: str) -> onnx.M
             program = torch.export.export(named, (example,), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # tracing raises whatever the traced code raises
         raise ModelError(f"torch cannot export {label}: {_line(error)}") from error
-    model = _translate(program, label, "module")
+    model = _translate(program, label, "module", name)
     ask_nearby(model)
     return model
 
@@ -90,10 +92,17 @@ def export_program(path: Path) -> onnx.ModelProto:
     if len(program.graph_signature.user_inputs) != 1:
         count = len(program.graph_signature.user_inputs)
         raise ModelError(f"{path} needs exactly one input, an image; it has {count}")
-    return _translate(program, str(path), "")
+    return _translate(program, str(path), "", INPUT if _takes_image(program) else NO_IMAGE)
 
 
-def _translate(program: Any, label: str, prefix: str) -> onnx.ModelProto:
+def _takes_image(program: Any) -> bool:
+    """Whether the example that it was traced with is (N, 3, height, width)."""
+    (source,) = (node for node in program.graph.nodes if node.name == program.graph_signature.user_inputs[0])
+    example = source.meta.get("val")
+    return isinstance(example, Tensor) and example.ndim == 4 and example.shape[1] == 3
+
+
+def _translate(program: Any, label: str, prefix: str, name: str) -> onnx.ModelProto:
     outputs = pytree.tree_unflatten(list(program.graph_signature.user_outputs), program.call_spec.out_spec)
     names = []
     for keys, leaf in pytree.tree_leaves_with_path(outputs):
@@ -107,7 +116,7 @@ def _translate(program: Any, label: str, prefix: str) -> onnx.ModelProto:
     try:
         with _quiet(), torch.no_grad():
             exported = torch.onnx.export(
-                program, (), input_names=[INPUT], output_names=names, opset_version=OPSET, verbose=False
+                program, (), input_names=[name], output_names=names, opset_version=OPSET, verbose=False
             )
     except Exception as error:  # translation meets operators it does not know, among others
         raise ModelError(f"torch cannot translate {label} to ONNX: {_line(error)}") from error

@@ -89,7 +89,10 @@ def _run(model: onnx.ModelProto, source: Tensor, names: list[str]) -> dict[str, 
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=missing) for missing in names)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(source.type)
-    arrays = OnnxGraph(serialise(model)).run({name: np.zeros(source.shape, dtype)})
+    try:
+        arrays = OnnxGraph(serialise(model)).run({name: np.zeros(source.shape, dtype)})
+    except ModelError as error:
+        raise ModelError(f"the network does not take an input of shape {list(source.shape)}: {error}") from error
     found = {}
     for tensor, array in zip(names, arrays, strict=True):
         if not isinstance(array, np.ndarray):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 import onnx
 
 from splitnet.errors import ModelError
 from splitnet.graph.cost import macs, operands
-from splitnet.graph.cuts import trace
+from splitnet.graph.cuts import MOST_TENSORS, Flow, trace
 from splitnet.graph.extract import extract, tidy
 from splitnet.graph.shapes import Tensor, shapes
 from splitnet.graph.tensors import inputs
@@ -19,14 +20,36 @@ _DTYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.F
 
 
 @dataclass(frozen=True)
-class CutPoint:
-    """A tensor that crosses alone: shape without the batch dimension, multiply-adds for one input."""
+class Crossing:
+    """A tensor that crosses; its shape has no batch dimension."""
 
     tensor: str
     shape: tuple[int, ...]
     dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes for one input."""
+        return math.prod(self.shape) * (2 if self.dtype == "float16" else 4)
+
+
+@dataclass(frozen=True)
+class CutPoint(Crossing):
+    """The tensor that crosses, the one computed last where there are `more`; multiply-adds for one input."""
+
     macs_before: int
     macs_after: int
+    more: tuple[Crossing, ...] = ()
+
+    @property
+    def crossing(self) -> tuple[Crossing, ...]:
+        """All tensors, this one first."""
+        return (self, *self.more)
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(one.tensor for one in self.crossing)
 
 
 @dataclass(frozen=True)
@@ -34,13 +57,14 @@ class SplitNetwork:
     """A whole network (input -> task outputs) with everything known about where it can be cut.
 
     `shared` is the tensor at which every cloud graph ends: the last one through which all outputs are
-    computed. An output that is not `shared` itself needs a head graph from `shared`.
+    computed. An output that is not `shared` itself needs a head graph from `shared`. Where all outputs share nothing
+    but the input, it is None, and every cloud graph ends at the outputs.
     """
 
     whole: onnx.ModelProto
     source: str
     outputs: tuple[str, ...]
-    shared: str
+    shared: str | None
     cuts: tuple[CutPoint, ...]
     types: dict[str, Tensor]
     free_batch: bool
@@ -52,19 +76,24 @@ class SplitNetwork:
         shape = self.types[self.source].shape[1:]
         return CutPoint(self.source, shape, "float32", 0, first.macs_before + first.macs_after)
 
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The outputs of every cloud graph."""
+        return self.outputs if self.shared is None else (self.shared,)
+
     def edge(self, cut: CutPoint) -> onnx.ModelProto:
-        """Graph from the input to the cut's tensor."""
-        return self._part([self.source], [cut.tensor], "edge")
+        """Graph from the input to the cut's tensors."""
+        return self._part([self.source], cut.tensors, "edge")
 
     def cloud(self, cut: CutPoint) -> onnx.ModelProto:
-        """Graph from the cut's tensor to the shared tensor; it passes the tensor through where the two are
-        the same.
-        """
-        return self._part([cut.tensor], [self.shared], "cloud")
+        """Graph from the cut's tensors to the `ends`; it passes a tensor through that is both."""
+        return self._part(cut.tensors, self.ends, "cloud")
 
     def head(self, output: str) -> onnx.ModelProto | None:
-        """Graph from the shared tensor to `output`, or None where it is `output`."""
-        return None if output == self.shared else self._part([self.shared], [output], "head")
+        """Graph from the shared tensor to `output`, or None where the cloud graph computes `output` itself."""
+        if self.shared is None or output == self.shared:
+            return None
+        return self._part([self.shared], [output], "head")
 
     def _part(self, sources: Sequence[str], targets: Sequence[str], name: str) -> onnx.ModelProto:
         return extract(self.whole, [self._value(s) for s in sources], [self._value(t) for t in targets], name)
@@ -83,7 +112,7 @@ def split_network(
     Parameters
     ----------
     model
-        One image input (see `splitnet.graph.load`) whose dimensions are fixed, but for the batch.
+        One input (see `splitnet.graph.load`) whose dimensions are fixed, but for the batch.
     outputs
         The outputs that tasks ask for; nothing else of the network is kept.
     candidates
@@ -92,7 +121,7 @@ def split_network(
     Raises
     ------
     ModelError
-        if an output does not depend on the image or has no batch dimension, or if no cut is possible.
+        if an output does not depend on the input or has no batch dimension, or if no cut is possible.
     """
     (source,) = inputs(model.graph)
     dim = source.type.tensor_type.shape.dim[0]
@@ -101,27 +130,84 @@ def split_network(
     computed = {name for index in flow.nodes for name in model.graph.node[index].output}
     for name in outputs:
         if name not in computed:
-            raise ModelError(f"the output {name!r} is not computed from the image")
-    crossings = [(name, at) for name, at in flow.crossings[1:] if not (len(outputs) == 1 and name == outputs[0])]
-    shared = flow.crossings[-1][0]
+            raise ModelError(f"the output {name!r} is not computed from the input")
+    last, end = flow.crossings[-1]
+    shared = None if last == source.name else last
+    crossings: list[tuple[tuple[str, ...], int]] = [
+        ((name,), at) for name, at in flow.crossings[1:] if not (len(outputs) == 1 and name == outputs[0])
+    ]
+    # Behind the shared tensor nothing is cut: what follows are the heads.
+    crossings += [(names[::-1], at) for names, at in flow.together if shared is None or at < end]
     nodes = [model.graph.node[index] for index in flow.nodes]
-    wanted = [source.name, *outputs, *(name for name, _ in crossings)]
-    wanted += [name for node in nodes for name in operands(node)]
+    crossing = [name for names, _ in crossings for name in names]
+    wanted = [source.name, *outputs, *crossing, *(name for node in nodes for name in operands(node))]
     types = shapes(model, 1, wanted)
-    batched = _batched(model, types, [*outputs, *(name for name, _ in crossings)], free_batch)
+    batched = _batched(model, types, [*outputs, *crossing], free_batch)
     for name in outputs:
         if name not in batched:
             raise ModelError(f"the output {name!r} has no batch dimension in front: {types[name].shape}")
     cost = [0, *accumulate(macs(node, types) for node in nodes)]
-    cuts = tuple(
-        CutPoint(name, types[name].shape[1:], _DTYPES[types[name].type], cost[at], cost[-1] - cost[at])
-        for name, at in crossings
-        if name in batched and types[name].type in _DTYPES and (candidates is None or name in set(candidates))
-    )
-    if not cuts or (shared not in outputs and shared not in batched):
-        raise ModelError("the network has no place where a single tensor crosses, so it cannot be split")
+    allowed = batched & {name for name in crossing if types[name].type in _DTYPES}
+    if candidates is not None:
+        crossings = [(names, at) for names, at in crossings if len(names) == 1 and names[0] in set(candidates)]
+    points = [
+        _point([Crossing(name, types[name].shape[1:], _DTYPES[types[name].type]) for name in names], cost[at], cost[-1])
+        for names, at in sorted(crossings, key=lambda one: one[1])
+        if allowed.issuperset(names)
+    ]
+    cuts = _worth_keeping(points)
+    if not cuts or (shared is not None and shared not in outputs and shared not in batched):
+        raise ModelError(_no_cut(flow, types, batched))
     network = SplitNetwork(model, source.name, tuple(outputs), shared, cuts, types, free_batch)
     return _reduced(network)
+
+
+def _point(crossing: Sequence[Crossing], before: int, total: int) -> CutPoint:
+    first, *more = crossing
+    return CutPoint(first.tensor, first.shape, first.dtype, before, total - before, tuple(more))
+
+
+def _worth_keeping(points: Sequence[CutPoint]) -> tuple[CutPoint, ...]:
+    """All cuts of one tensor, and of those of several the ones that have a point.
+
+    These are bottlenecks, with fewer bytes than what comes before and after, even if skip connections make them larger
+    than an earlier cut; and those that no other cut beats in both bytes and work of the edge. Almost every position of
+    a residual network is a cut of several tensors, and hardly any is either. `points` are in the order of the network.
+    """
+    levels = [list(group) for _, group in groupby(range(len(points)), key=lambda index: _nbytes(points[index]))]
+    sizes = [math.inf, *(_nbytes(points[level[0]]) for level in levels), math.inf]
+    kept = set()
+    for level, before, size, after in zip(levels, sizes, sizes[1:], sizes[2:], strict=False):
+        if size < before and size < after:
+            kept.add(min(level, key=lambda index: (points[index].macs_before, -index)))
+    fewest = math.inf
+    # Of equal cuts the last, often an activation, after which features code better.
+    for index in sorted(range(len(points)), key=lambda k: (points[k].macs_before, _nbytes(points[k]), -k)):
+        if _nbytes(points[index]) < fewest:
+            fewest = _nbytes(points[index])
+            kept.add(index)
+    return tuple(point for index, point in enumerate(points) if not point.more or index in kept)
+
+
+def _nbytes(point: CutPoint) -> int:
+    return sum(one.nbytes for one in point.crossing)
+
+
+def _no_cut(flow: Flow, types: Mapping[str, Tensor], batched: set[str]) -> str:
+    """What stands in the way at the place where fewest tensors cross."""
+    sets = [(name,) for name, _ in flow.crossings[1:]] + [names for names, _ in flow.together]
+    if not sets:
+        return (
+            f"the network cannot be split: between input and output more than {MOST_TENSORS} tensors cross everywhere"
+        )
+    for name in min(sets, key=len):
+        if types[name].type not in _DTYPES:
+            kind = onnx.TensorProto.DataType.Name(types[name].type)
+            return f"the network cannot be split: the tensor {name!r} crosses and is {kind}, not float32 or float16"
+        if name not in batched:
+            shape = types[name].shape
+            return f"the network cannot be split: the tensor {name!r} crosses without a batch in front: {shape}"
+    return "the network cannot be split: there is no tensor between its input and its output"
 
 
 def _batched(model: onnx.ModelProto, types: dict[str, Tensor], names: Sequence[str], free_batch: bool) -> set[str]:

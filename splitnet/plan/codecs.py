@@ -21,6 +21,11 @@ IMAGES = (
 """Files of the network's crop, as the cut `input` sends them; the last without loss."""
 
 
+def images_for(bundle: Bundle) -> tuple[ImageCodec, ...]:
+    """The image files that compete in this bundle; none where its network takes no images."""
+    return IMAGES if bundle.manifest.input.kind == "image" else ()
+
+
 def codecs_for(bundle: Bundle, cut: Cut, steps: Sequence[float] = ()) -> dict[str, featcodec.Spec]:
     """Specs in a fixed order, by their text, which names the step also where it is the default.
 

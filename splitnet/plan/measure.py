@@ -9,12 +9,11 @@ from functools import partial
 
 import featcodec
 from splitnet.bundle import Bundle, Cut
-from splitnet.edge.halves import Half, half_for
+from splitnet.edge.halves import Half, Values, half_for
 from splitnet.figures import machine
 from splitnet.plan.bench import Bench, Call
 from splitnet.plan.profile import Machine, Threaded
 from splitnet.plan.subject import Subject
-from splitnet.runtime import Array
 
 Advance = Callable[[str, int, int], None]
 """Called with what begins, how much is done, and how much there is."""
@@ -45,7 +44,7 @@ class Frames:
             self._halves[symbols] = half_for(self._bundle, self._cut, spec, self._threads)
         return self._halves[symbols]
 
-    def values(self, spec: featcodec.Spec) -> list[Array]:
+    def values(self, spec: featcodec.Spec) -> list[Values]:
         """What the codec takes, for every photo. Raises ImageError."""
         half = self.half(spec)
         return [half.run(tensor, spec) for tensor in self.inputs]

@@ -11,10 +11,10 @@ import numpy as np
 from splitnet.bundle import Bundle, Cut
 from splitnet.calibrate.fidelity import kl_divergence
 from splitnet.cloud.decoding import Content, decode_frame
-from splitnet.cloud.model import CloudModel, Head
+from splitnet.cloud.model import CloudModel, Head, zeros
 from splitnet.models.image_codec import ImageCodec, input_of_file
 from splitnet.plan.bench import Call
-from splitnet.plan.codecs import IMAGES, codecs_for
+from splitnet.plan.codecs import codecs_for, images_for
 from splitnet.plan.curves import curve_fidelity
 from splitnet.plan.measure import Advance, Frames, Settings, is_transform, this_machine, threaded
 from splitnet.plan.profile import CloudCut, CloudHalf, Fidelity, Received, Whole
@@ -48,7 +48,7 @@ def measure_cloud(bundle: Bundle, subject: Subject, settings: Settings, advance:
         advance(f"cloud: codecs of {cut.name}", number, len(cuts) + 2)
         found[cut.name] = service.codecs(cut)
     advance("cloud: images", len(cuts), len(cuts) + 2)
-    images = tuple(service.image(codec) for codec in IMAGES)
+    images = tuple(service.image(codec) for codec in images_for(bundle))
     advance("cloud: graphs", len(cuts) + 1, len(cuts) + 2)
     makers: dict[str, Callable[[int], Call]] = {_WHOLE: service.whole}
     for cut in cuts:
@@ -155,8 +155,7 @@ class _Service:
     def answers(self, cut: Cut) -> dict[str, float]:
         """Bytes of each task's result in the answer's message."""
         model = self._models[1]
-        features = np.zeros((1, *cut.shape), cut.dtype)
-        results = _answer(model, cut, Content(features, False), tuple(model.heads.values()))
+        results = _answer(model, cut, Content(zeros(cut), False), tuple(model.heads.values()))
         empty = response_to_message(InferenceResponse({})).ByteSize()
         return {
             name: response_to_message(InferenceResponse({name: result})).ByteSize() - empty
@@ -164,7 +163,7 @@ class _Service:
         }
 
     def _input(self, file: bytes) -> Array:
-        return input_of_file(file, self._subject.image)
+        return input_of_file(file, self._bundle.manifest.image_input)
 
     def _classify(self, tensor: Array) -> list[Array]:
         outputs = [head.task.output for head in self._classifications]

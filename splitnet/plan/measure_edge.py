@@ -9,10 +9,9 @@ from statistics import fmean
 import featcodec
 from splitnet.bundle import Bundle, Cut, Task
 from splitnet.edge.halves import half_for
-from splitnet.models import preprocess
 from splitnet.models.image_codec import ImageCodec
 from splitnet.plan.bench import Call
-from splitnet.plan.codecs import IMAGES, codecs_for
+from splitnet.plan.codecs import codecs_for, images_for
 from splitnet.plan.measure import Advance, Frames, Settings, is_transform, this_machine, threaded
 from splitnet.plan.profile import EdgeCut, EdgeHalf, Sent, Whole
 from splitnet.plan.subject import Subject
@@ -30,7 +29,7 @@ def measure_edge(bundle: Bundle, subject: Subject, settings: Settings, advance: 
         for an unknown cut, or a step out of range.
     BundleError, ModelError
         if a file is altered or a graph does not load.
-    ImageError
+    ImageError, SampleError
         if a codec cannot take what the network makes of a photo.
     """
     bench, count = settings.bench, len(subject.crops)
@@ -40,7 +39,7 @@ def measure_edge(bundle: Bundle, subject: Subject, settings: Settings, advance: 
         advance(f"edge: codecs of {cut.name}", number, len(cuts) + 2)
         codecs[cut.name] = _codecs(bundle, cut, subject, settings)
     advance("edge: images", len(cuts), len(cuts) + 2)
-    images = tuple(_image(codec, subject, settings) for codec in IMAGES)
+    images = tuple(_image(codec, subject, settings) for codec in images_for(bundle))
     advance("edge: graphs", len(cuts) + 1, len(cuts) + 2)
     makers = {}
     for cut in cuts:
@@ -57,7 +56,7 @@ def measure_edge(bundle: Bundle, subject: Subject, settings: Settings, advance: 
         photos=subject.photos,
         slowdown=bench.slowdown,
         prepare=bench.time(subject.prepare, count) if subject.files else None,
-        normalise=bench.time(lambda index: preprocess.normalise(subject.crops[index], subject.image), count),
+        normalise=bench.time(subject.normalise, count),
         cuts=tuple(
             EdgeCut(
                 name=cut.name,

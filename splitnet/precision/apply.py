@@ -48,8 +48,8 @@ def set_edge_precision(
     ------
     UsageError
         for an unknown precision or cut, too few photos, or cuts that are not float32 any more.
-    ImageError
-        for a photo that cannot be read.
+    ImageError, SampleError
+        for a photo, or a ``.npy`` file for a network that takes no images, that cannot be read.
     ModelError
         if a graph cannot be converted.
     VerificationError
@@ -94,12 +94,14 @@ def _convert(bundle: Bundle, cut: Cut, precision: Precision, inputs: Sequence[Ar
 
 def _check(cut: Cut, precision: str, made: bytes, one: Array) -> None:
     graph = OnnxGraph(made, name=f"{cut.name} in {precision}")
-    (features,) = graph.run({graph.inputs[0].name: one})
-    if features.shape != (1, *cut.shape) or features.dtype != cut.dtype or not np.isfinite(features).all():
-        raise VerificationError(
-            f"cut {cut.name}: in {precision} its features are {features.dtype} {features.shape[1:]},"
-            f"{'' if np.isfinite(features).all() else ' not finite,'} expected {cut.dtype} {cut.shape}"
-        )
+    crossing = graph.run({graph.inputs[0].name: one}, [every.tensor for every in cut.crossing])
+    for wanted, found in zip(cut.crossing, crossing, strict=True):
+        finite = np.isfinite(found).all()
+        if found.shape != (1, *wanted.shape) or found.dtype != wanted.dtype or not finite:
+            raise VerificationError(
+                f"cut {cut.name}: in {precision} {wanted.tensor!r} is {found.dtype} {found.shape[1:]},"
+                f"{'' if finite else ' not finite,'} expected {wanted.dtype} {wanted.shape}"
+            )
 
 
 def _write(bundle: Bundle, precision: Precision, made: dict[str, bytes], target: Path) -> Bundle:

@@ -52,7 +52,7 @@ def compare(bundle: Bundle, cut: Cut, precision: str, made: bytes, inputs: Seque
     found: list[list[Array]] = []
     for one in inputs:
         expected.append(whole.run({whole.inputs[0].name: one}, outputs))
-        shared = model.shared(cut, after.run({after.inputs[0].name: one})[0])
+        shared = model.shared(cut, after.run({after.inputs[0].name: one}, [every.tensor for every in cut.crossing]))
         found.append([model.answer(model.heads[task.name], shared) for task in tasks])
     distortion, agreement = {}, {}
     for index, task in enumerate(tasks):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -67,6 +69,10 @@ class OnnxGraph:
         options.inter_op_num_threads = inter_threads
         if inter_threads > 1:
             options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
+        _share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        # Weights apart: they go back to the system with their graph.
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         # Warnings about graph clean-ups are not for users, and errors come as exceptions anyway.
         options.log_severity_level = 4
         name = name or (model.name if isinstance(model, Path) else "graph")
@@ -100,6 +106,20 @@ def choose_providers(wanted: Sequence[str] = ()) -> tuple[str, ...]:
     if missing:
         raise UsageError(f"this ONNX Runtime has no provider {missing[0]!r}; it has {', '.join(available)}")
     return tuple(wanted) or tuple(name for name in (CUDA, CPU) if name in available)
+
+
+@functools.cache
+def _share_memory() -> None:
+    """One arena for what all graphs of the process compute, that grows by what is asked for.
+
+    Each graph would have one of its own, doubled whenever it grows: half as much memory again for six graphs that never
+    run at the same time.
+    """
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    no_limit, as_requested, default = 0, 1, -1
+    # Some versions refuse a second one; then graphs use what the application made.
+    with contextlib.suppress(Exception):
+        ort.create_and_register_allocator(memory, ort.OrtArenaCfg(no_limit, as_requested, default, default))
 
 
 def _spec(node: ort.NodeArg) -> TensorSpec:

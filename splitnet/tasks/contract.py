@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,10 +24,12 @@ class Kind(BaseModel):
     """A kind of task: its fields are the parameters that a bundle's task may declare, `result` is its post-processor.
 
     Subclasses are small and pure: they are called once for each request and head, from several threads. Defaults make
-    parameters optional; unknown ones are errors.
+    parameters optional; unknown ones are errors. `needs_image` says that results are places in an image, so that no
+    network with another input can have such a task.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    needs_image: ClassVar[bool] = False
 
     def result(self, output: FloatArray, setting: Setting, top_k: int) -> Result:
         """A head's output for one input, finite, without batch dimension -> a result.

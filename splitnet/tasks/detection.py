@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +25,8 @@ class DetectionKind(Kind):
     `units="shares"`, in shares of its width and height. Scores are probabilities, or with `scores="logits"` become
     them by a sigmoid. Two boxes overlap by intersection over union.
     """
+
+    needs_image: ClassVar[bool] = True
 
     layout: Literal["rows", "columns"] = "rows"
     boxes: Literal["corners", "centre"] = "corners"

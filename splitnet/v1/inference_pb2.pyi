@@ -112,12 +112,15 @@ class GetModelResponse(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     CODEC_STAGES_FIELD_NUMBER: _builtins.int
     MAX_FRAME_BYTES_FIELD_NUMBER: _builtins.int
+    TENSOR_FIELD_NUMBER: _builtins.int
     max_frame_bytes: _builtins.int
     """Largest frame accepted, in bytes."""
     @_builtins.property
     def summary(self) -> Global___ModelSummary: ...
     @_builtins.property
-    def input(self) -> Global___ImageInput: ...
+    def input(self) -> Global___ImageInput:
+        """Not set where the network takes something else than images, see `tensor`."""
+
     @_builtins.property
     def cuts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cut]: ...
     @_builtins.property
@@ -126,6 +129,8 @@ class GetModelResponse(_message.Message):
     def codec_stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the featcodec stages that frames may use."""
 
+    @_builtins.property
+    def tensor(self) -> Global___TensorInput: ...
     def __init__(
         self,
         *,
@@ -135,10 +140,11 @@ class GetModelResponse(_message.Message):
         tasks: _abc.Iterable[Global___Task] | None = ...,
         codec_stages: _abc.Iterable[_builtins.str] | None = ...,
         max_frame_bytes: _builtins.int = ...,
+        tensor: Global___TensorInput | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "summary", b"summary", "tensor", b"tensor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec_stages", b"codec_stages", "cuts", b"cuts", "input", b"input", "max_frame_bytes", b"max_frame_bytes", "summary", b"summary", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec_stages", b"codec_stages", "cuts", b"cuts", "input", b"input", "max_frame_bytes", b"max_frame_bytes", "summary", b"summary", "tasks", b"tasks", "tensor", b"tensor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -183,8 +189,32 @@ class ImageInput(_message.Message):
 Global___ImageInput: _TypeAlias = ImageInput  # noqa: Y015
 
 @_typing.final
+class TensorInput(_message.Message):
+    """Any other input: float32 values, as they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHAPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Without the batch dimension."""
+
+    def __init__(
+        self,
+        *,
+        shape: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shape", b"shape"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TensorInput: _TypeAlias = TensorInput  # noqa: Y015
+
+@_typing.final
 class Cut(_message.Message):
-    """A place in the network where one tensor crosses."""
+    """A place in the network where a tensor crosses, alone or with others."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -193,6 +223,7 @@ class Cut(_message.Message):
     DTYPE_FIELD_NUMBER: _builtins.int
     MACS_BEFORE_FIELD_NUMBER: _builtins.int
     MACS_AFTER_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     dtype: _builtins.str
     macs_before: _builtins.int
@@ -200,6 +231,10 @@ class Cut(_message.Message):
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Without the batch dimension."""
+
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___Crossing]:
+        """The other tensors, in the order in which a frame carries them behind the first."""
 
     def __init__(
         self,
@@ -209,14 +244,40 @@ class Cut(_message.Message):
         dtype: _builtins.str = ...,
         macs_before: _builtins.int = ...,
         macs_after: _builtins.int = ...,
+        more: _abc.Iterable[Global___Crossing] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "macs_after", b"macs_after", "macs_before", b"macs_before", "name", b"name", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "macs_after", b"macs_after", "macs_before", b"macs_before", "more", b"more", "name", b"name", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Cut: _TypeAlias = Cut  # noqa: Y015
+
+@_typing.final
+class Crossing(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHAPE_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
+    dtype: _builtins.str
+    @_builtins.property
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Without the batch dimension."""
+
+    def __init__(
+        self,
+        *,
+        shape: _abc.Iterable[_builtins.int] | None = ...,
+        dtype: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "shape", b"shape"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Crossing: _TypeAlias = Crossing  # noqa: Y015
 
 @_typing.final
 class Task(_message.Message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from splitnet.bundle.manifest import ImageInput
+from splitnet.bundle.manifest import ImageInput, TensorInput
 from splitnet.tasks.results import FloatArray, Result
 
 DEFAULT_MAX_FRAME_BYTES = 8 * 1024 * 1024
@@ -72,13 +72,14 @@ class ModelSummary:
 
 @dataclass(frozen=True, slots=True)
 class CutInfo:
-    """A served cut; `shape` has no batch dimension."""
+    """A served cut; `shape` has no batch dimension, `more` are shapes and dtypes of the other tensors that cross."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     macs_before: int
     macs_after: int
+    more: tuple[tuple[tuple[int, ...], str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class ModelInfo:
     """Everything a client has to know about a served model; `input` has no tensor name over the wire."""
 
     summary: ModelSummary
-    input: ImageInput
+    input: ImageInput | TensorInput
     cuts: tuple[CutInfo, ...]
     tasks: Mapping[str, str]
     codec_stages: tuple[str, ...]

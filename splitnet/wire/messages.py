@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from splitnet.bundle.manifest import ImageInput
+from splitnet.bundle.manifest import ImageInput, TensorInput
 from splitnet.errors import InternalError, InvalidRequestError, UnavailableError
 from splitnet.tasks.results import (
     Box,
@@ -206,16 +206,20 @@ def summary_from_message(message: pb.ModelSummary) -> ModelSummary:
 
 def model_to_message(model: ModelInfo) -> pb.GetModelResponse:
     spec = model.input
+    image, tensor = (None, spec) if isinstance(spec, TensorInput) else (spec, None)
     return pb.GetModelResponse(
         summary=summary_to_message(model.summary),
-        input=pb.ImageInput(
-            height=spec.height,
-            width=spec.width,
-            resize_short=spec.resize_short,
-            interpolation=spec.interpolation,
-            mean=spec.mean,
-            std=spec.std,
+        input=None
+        if image is None
+        else pb.ImageInput(
+            height=image.height,
+            width=image.width,
+            resize_short=image.resize_short,
+            interpolation=image.interpolation,
+            mean=image.mean,
+            std=image.std,
         ),
+        tensor=None if tensor is None else pb.TensorInput(shape=tensor.shape),
         cuts=[
             pb.Cut(
                 name=cut.name,
@@ -223,6 +227,7 @@ def model_to_message(model: ModelInfo) -> pb.GetModelResponse:
                 dtype=cut.dtype,
                 macs_before=cut.macs_before,
                 macs_after=cut.macs_after,
+                more=[pb.Crossing(shape=shape, dtype=dtype) for shape, dtype in cut.more],
             )
             for cut in model.cuts
         ],
@@ -234,9 +239,32 @@ def model_to_message(model: ModelInfo) -> pb.GetModelResponse:
 
 def model_from_message(message: pb.GetModelResponse) -> ModelInfo:
     """Raises InternalError where the server's description makes no sense."""
-    spec = message.input
+    return ModelInfo(
+        summary=summary_from_message(message.summary),
+        input=_input_from_message(message),
+        cuts=tuple(
+            CutInfo(
+                cut.name,
+                tuple(cut.shape),
+                cut.dtype,
+                cut.macs_before,
+                cut.macs_after,
+                tuple((tuple(one.shape), one.dtype) for one in cut.more),
+            )
+            for cut in message.cuts
+        ),
+        tasks={task.name: task.kind for task in message.tasks},
+        codec_stages=tuple(message.codec_stages),
+        max_frame_bytes=message.max_frame_bytes,
+    )
+
+
+def _input_from_message(message: pb.GetModelResponse) -> ImageInput | TensorInput:
     try:
-        image = ImageInput.model_validate(
+        if message.HasField("tensor"):
+            return TensorInput(tensor="", shape=tuple(message.tensor.shape))
+        spec = message.input
+        return ImageInput.model_validate(
             {
                 "tensor": "",
                 "height": spec.height,
@@ -248,17 +276,7 @@ def model_from_message(message: pb.GetModelResponse) -> ModelInfo:
             }
         )
     except ValueError as error:
-        raise InternalError(f"the server describes an input that makes no sense: {spec}") from error
-    return ModelInfo(
-        summary=summary_from_message(message.summary),
-        input=image,
-        cuts=tuple(
-            CutInfo(cut.name, tuple(cut.shape), cut.dtype, cut.macs_before, cut.macs_after) for cut in message.cuts
-        ),
-        tasks={task.name: task.kind for task in message.tasks},
-        codec_stages=tuple(message.codec_stages),
-        max_frame_bytes=message.max_frame_bytes,
-    )
+        raise InternalError(f"the server describes an input that makes no sense: {message.input}") from error
 
 
 def wanted_to_message(wanted: Wanted) -> pb.FetchBundleRequest:

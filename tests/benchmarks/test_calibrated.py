@@ -38,7 +38,7 @@ def profiles(lite0_bundle: Bundle, profile_for: ProfileMaker) -> list[featcodec.
 @pytest.fixture(scope="module")
 def subject(lite0_bundle: Bundle) -> Subject:
     network = Network(lite0_bundle)
-    crops = load_crops(find_photos(None, 3), lite0_bundle.manifest.input)
+    crops = load_crops(find_photos(None, 3), lite0_bundle.manifest.image_input)
     return network.features("block7", crops, network.pixels(crops).references)
 
 

@@ -37,7 +37,7 @@ def network(lite0_bundle: Bundle) -> Network:
 
 @pytest.fixture(scope="module")
 def crops(lite0_bundle: Bundle) -> Crops:
-    return load_crops(find_photos(None, 3), lite0_bundle.manifest.input)
+    return load_crops(find_photos(None, 3), lite0_bundle.manifest.image_input)
 
 
 @pytest.fixture(scope="module")

@@ -74,8 +74,8 @@ def test_tasks_and_input_as_described(tiny_network: Path, tmp_path: Path) -> Non
         ("vector", "tensor", "vector"),
     ]
     assert bundle.labels("animal") == ("cat", "dog", "emu", "fox", "gnu")
-    assert bundle.manifest.input.mean == (1.0, 2.0, 3.0)
-    assert bundle.manifest.input.std == (64.0, 64.0, 64.0)
+    assert bundle.manifest.image_input.mean == (1.0, 2.0, 3.0)
+    assert bundle.manifest.image_input.std == (64.0, 64.0, 64.0)
     assert len(bundle.manifest.built_cuts) == 6
 
 

@@ -123,7 +123,7 @@ def test_a_saved_program(mynet: str, tmp_path: Path) -> None:
     program = torch.export.export(module, (torch.zeros(2, 3, 16, 16),), dynamic_shapes=({0: torch.export.Dim("n")},))
     torch.export.save(program, tmp_path / "net.pt2")
     bundle = build_bundle(tmp_path / "net.pt2", tmp_path / "b", cuts="all")
-    assert (bundle.manifest.name, bundle.manifest.input.height) == ("net", 16)
+    assert (bundle.manifest.name, bundle.manifest.image_input.height) == ("net", 16)
     assert [cut.name for cut in bundle.manifest.cuts] == ["0", "1"]
 
 

@@ -30,7 +30,7 @@ def network(lite0_bundle: Bundle) -> SplitNetwork:
 
 @pytest.fixture(scope="module")
 def photo_tensor(lite0_bundle: Bundle, photos: tuple[Path, ...]) -> Array:
-    return np.concatenate([preprocess(load_image(photo), lite0_bundle.manifest.input) for photo in photos[:3]])
+    return np.concatenate([preprocess(load_image(photo), lite0_bundle.manifest.image_input) for photo in photos[:3]])
 
 
 @pytest.fixture(scope="module")

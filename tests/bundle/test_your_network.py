@@ -37,4 +37,4 @@ def test_every_command_runs(tmp_path: Path) -> None:
     again = build_bundle(f"{tmp_path}/mynet.py:make", tmp_path / "again", cuts="all", options=options)
     assert again.fingerprint == Bundle.load(tmp_path / "mynet").fingerprint
     found = {path.parent.name for path in tmp_path.glob("*/bundle.json")}
-    assert found == {"mynet", "net", "twins", "aged", "again"}
+    assert found == {"mynet", "net", "twins", "aged", "sound", "again"}

@@ -120,7 +120,7 @@ def test_only_the_graph_that_is_needed_is_loaded(bundle: Bundle, monkeypatch: py
 
 
 def _tensor(bundle: Bundle, photo: Array) -> Array:
-    return preprocess.normalise(photo, bundle.manifest.input)
+    return preprocess.normalise(photo, bundle.manifest.image_input)
 
 
 def test_the_step_changes_from_photo_to_photo(bundle: Bundle, photo: Array) -> None:

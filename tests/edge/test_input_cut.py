@@ -40,7 +40,7 @@ def request_of(bundle: Bundle, frame: bytes, cut: str = "input") -> InferenceReq
 
 def logits(bundle: Bundle, photo: Path) -> np.ndarray:
     """The whole network's, of the crop that a device would send."""
-    image = bundle.manifest.input
+    image = bundle.manifest.image_input
     tensor = preprocess.preprocess(preprocess.load_image(photo, short_side=image.resize_short), image)
     found: np.ndarray = load_graph(bundle, bundle.manifest.whole).run({image.tensor: tensor}, ["logits"])[0][0]
     return found
@@ -68,7 +68,7 @@ def test_without_loss_the_answer_is_the_whole_networks(
 def test_a_photo_of_another_size_is_cropped_there(
     bundle: Bundle, service: InferenceService, photos: tuple[Path, ...]
 ) -> None:
-    image = preprocess.load_image(photos[2], short_side=bundle.manifest.input.resize_short)
+    image = preprocess.load_image(photos[2], short_side=bundle.manifest.image_input.resize_short)
     file = io.BytesIO()
     image.save(file, "PNG")
     answer = service.infer(request_of(bundle, file.getvalue())).outputs["classification"]

@@ -1,4 +1,4 @@
-"""Single-tensor cuts of hand-made graphs, and against a definition that needs no cleverness."""
+"""Cuts of hand-made graphs, and against a definition that needs no cleverness."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitnet.graph.cuts import trace
+from splitnet.graph.cuts import MOST_TENSORS, trace
 
 
 def graph(body: str, outputs: str = "float[1] y") -> onnx.GraphProto:
@@ -100,3 +100,53 @@ def test_crossings_know_how_many_nodes_ran_before() -> None:
         ("c", 3),
         ("y", 4),
     )
+
+
+def test_what_crosses_together_in_the_order_in_which_it_was_computed() -> None:
+    body = "a = Relu(x)  b = Abs(a)  c = Add(a, b)  d = Exp(c)  e = Neg(c)  f = Sin(c)  g = Add(d, e)  y = Add(f, g)"
+    flow = trace(graph(body), "x", ["y"])
+    assert flow.together == (
+        (("a", "b"), 2),
+        (("c", "d"), 4),
+        (("c", "d", "e"), 5),
+        (("d", "e", "f"), 6),
+        (("f", "g"), 7),
+    )
+    assert [name for name, _ in flow.crossings] == ["x", "a", "c", "y"]
+
+
+def test_outputs_cross_with_what_is_computed_after_them() -> None:
+    flow = trace(graph("a = Relu(x)  s = Abs(x)  y = Neg(s)", "float[1] a, float[1] y"), "x", ["a", "y"])
+    assert flow.together == ((("x", "a"), 1), (("a", "s"), 2))
+
+
+def test_too_many_tensors_are_no_cut() -> None:
+    wide = range(MOST_TENSORS + 1)
+    body = "  ".join(f"t{k} = Relu(x)" for k in wide) + f"  y = Sum({', '.join(f't{k}' for k in wide)})"
+    sizes = [len(names) for names, _ in trace(graph(body), "x", ["y"]).together]
+    assert sizes == list(range(2, MOST_TENSORS + 1))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=10), st.integers(0, 9))
+def test_a_set_separates_input_and_outputs_and_each_tensor_is_needed(edges: list[tuple[int, int]], second: int) -> None:
+    names = ["x"]
+    nodes = []
+    for index, (left, right) in enumerate(edges):
+        reads = [names[left % len(names)], names[right % len(names)]]
+        nodes.append(onnx.helper.make_node("Add", reads, [f"t{index}"]))
+        names.append(f"t{index}")
+    outputs = sorted({names[-1], names[1 + second % len(edges)]})
+
+    def reached(without: set[str]) -> bool:
+        seen = {"x"} - without
+        for node in nodes:
+            if not seen.isdisjoint(node.input) and node.output[0] not in without:
+                seen.add(node.output[0])
+        return not seen.isdisjoint(outputs)
+
+    for together, position in trace(onnx.helper.make_graph(nodes, "random", [], []), "x", outputs).together:
+        assert position > 0
+        assert not reached(set(together))
+        for name in together:
+            behind = [node for node in nodes if name in node.input]
+            assert name in outputs or behind

@@ -63,7 +63,7 @@ MODELS = {
     "claim-negative": (with_weights(dims=[-1]), "have the impossible shape [-1]"),
     "claim-sparse": (sparse([1 << 40]), "its weights claim more than the 2 GiB"),
     "claim-computed": (constant_of_shape(), "would take 17179869184 bytes, more than 2 GiB"),
-    "no-image": (parsed("a = Relu(x)  y = Neg(a)", "(float[N, 10] x) => (float[N, 10] y)"), "is not a float32 image"),
+    "no-batch": (parsed("a = Relu(x)  y = Neg(a)", "(float[10] x) => (float[10] y)"), "has no batch in front"),
     "tokens": (parsed("a = Abs(x)  y = Neg(a)", "(int64[N, 10] x) => (int64[N, 10] y)"), "is not a float32 image"),
 }
 

@@ -103,7 +103,19 @@ def test_integer_tensors_are_no_cuts() -> None:
 @pytest.mark.parametrize(
     ("body", "signature", "initializers", "message"),
     [
-        ("a = Relu(x)  y = Add(a, x)", "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)", "", "cannot be split"),
+        ("y = Relu(x)", "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)", "", "no tensor between its input and"),
+        (
+            "a = Cast<to = 7>(x)  b = Neg(a)  y = Cast<to = 1>(b)",
+            "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)",
+            "",
+            "the tensor 'a' crosses and is INT64",
+        ),
+        (
+            "a = Transpose<perm = [1, 0, 2, 3]>(x)  y = Transpose<perm = [1, 0, 2, 3]>(a)",
+            "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)",
+            "",
+            "'a' crosses without a batch in front",
+        ),
         ("y = Neg(k)", "(float[N, 3, 4, 4] x) => (float[1] y)", "float[1] k = {1}", "'y' is not computed from"),
         (
             "a = Relu(x)  y = ReduceMean<keepdims = 0>(a)",

