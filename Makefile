@@ -61,6 +61,7 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate 
 	$(PYTHON) -m benchmarks.serve
 	$(PYTHON) -m benchmarks.hostile
 	$(PYTHON) -m benchmarks.reload
+	$(PYTHON) -m benchmarks.build
 	$(PYTHON) -m benchmarks.link
 	$(PYTHON) -m benchmarks.precision $(if $(DATA),--data $(DATA))
 	$(PYTHON) -m benchmarks.fidelity $(if $(DATA),--data $(DATA)) --cut block4,block7,block10

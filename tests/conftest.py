@@ -139,6 +139,54 @@ def vector_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.fixture(scope="session")
+def pyramid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ``.onnx`` file that leaves height and width free: photo (N, 3, H, W) -> mask (N, 2, H, W), scores (N, 5).
+
+    It works for sides that are multiples of 4. Its cuts are stem, r1, deep-and-1 (deep at a quarter of the photo's
+    size, r1 at half of it) and both. Read only.
+    """
+    import onnx
+
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        pyramid (float[N, 3, H, W] photo) => (float[N, 2, H, W] mask, float[N, 5] scores)
+        <float[4] twice = {1, 1, 2, 2}> {
+            stem = Conv<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(photo, w1)
+            r1 = Relu(stem)
+            down = Conv<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(r1, w2)
+            r2 = Relu(down)
+            deep = Conv<kernel_shape = [1, 1]>(r2, w3)
+            up = Resize<mode = "nearest">(deep, , twice)
+            both = Add(up, r1)
+            small = Conv<kernel_shape = [1, 1]>(both, w4)
+            mask = Resize<mode = "nearest">(small, , twice)
+            pool = GlobalAveragePool(both)
+            flat = Flatten(pool)
+            scores = MatMul(flat, w5)
+        }
+    """)
+    generator = np.random.default_rng(2)
+    weights = {"w1": (4, 3, 3, 3), "w2": (6, 4, 3, 3), "w3": (4, 6, 1, 1), "w4": (2, 4, 1, 1), "w5": (4, 5)}
+    for name, shape in weights.items():
+        values = generator.standard_normal(shape).astype(np.float32) / 3
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    path = tmp_path_factory.mktemp("pyramid") / "pyramid.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.fixture(scope="session")
+def pyramid_bundle(pyramid_file: Path) -> Bundle:
+    """The pyramid for any size in steps of 8, nominally 32x48, with graphs for every cut and `input`; read only."""
+    from splitnet.bundle.build import build_bundle
+    from splitnet.bundle.source import ImportOptions
+
+    cuts = ["input", "stem", "r1", "deep-and-1", "both"]
+    options = ImportOptions(size=(32, 48), any_size=8, resize_short=40, mean=(100.0,), std=(50.0,))
+    return build_bundle(pyramid_file, pyramid_file.parent / "bundle", cuts=cuts, options=options)
+
+
 def _write_network(path: Path, source: str, body: str, **weights: tuple[int, ...]) -> Path:
     import onnx
 

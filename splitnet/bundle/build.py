@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from splitnet.bundle.imported import from_networks, is_imported, with_heads
 from splitnet.bundle.load import Bundle
 from splitnet.bundle.manifest import Crossing, Cut, Manifest, Task
+from splitnet.bundle.sizes import multiple_of
 from splitnet.bundle.source import ImportOptions, Source, SourceTask, from_zoo, safe_name, unique
 from splitnet.bundle.transform import Calibration, stage_transforms
 from splitnet.bundle.write import Staging
@@ -86,11 +87,11 @@ def build_bundle(
 
         steps.begin("looking for cuts")
         outputs = list(dict.fromkeys(task.output for task in source.tasks))
-        split = split_network(source.model, outputs, source.candidates)
+        split = split_network(source.model, outputs, source.candidates, multiple_of(source.input))
         points, names = split.cuts, unique([_cut_name(point) for point in split.cuts])
         if INPUT_CUT in cuts and INPUT_CUT not in names:
             points, names = (split.input_cut, *points), (INPUT_CUT, *names)
-        chosen = _best(points, names, source) if _is(cuts, "best") else _choose(cuts, names)
+        chosen = _choose(cuts, names, _best(points, names, source))
         shipped = [Calibration(cut, one.profile, one.curve) for cut, one in source.profiles.items() if cut in chosen]
         steps.begin("splitting", len(chosen) + bool(shipped))
         whole = _add(staging, "whole.onnx", split.whole)
@@ -141,34 +142,33 @@ def _source(network: str | Path | Sequence[str | Path], options: ImportOptions |
     if len(networks) != 1:
         raise UsageError(f"networks that become one are files or MODULE:CALLABLE; got {', '.join(map(str, networks))}")
     # A misspelt name or cut should not cost an export first.
-    known = (INPUT_CUT, *find_network(named[0]).cuts)
-    if not _is(cuts, "best"):
-        _choose(cuts, known)
+    _choose(cuts, (INPUT_CUT, *find_network(named[0]).cuts))
     if replace(options, heads=()) != ImportOptions():
         raise UsageError(
-            f"size, layout, mean, std, shape and tasks are for imported networks; {named[0]!r} knows its own"
+            f"size, any_size, layout, mean, std, shape and tasks are for imported networks; {named[0]!r} knows its own"
         )
     require("torch", "onnx", "onnxscript", "onnxruntime")
     return with_heads(from_zoo(named[0]), options.heads)
 
 
-def _is(cuts: Cuts, word: str) -> bool:
-    return cuts == word or list(cuts) == [word]
-
-
-def _best(points: Sequence[CutPoint], names: Sequence[str], source: Source) -> frozenset[str]:
+def _best(points: Sequence[CutPoint], names: Sequence[str], source: Source) -> tuple[str, ...]:
     from splitnet.plan.pareto import Cost, dominators
 
     costs = [
         Cost(name, sum(one.nbytes for one in point.crossing), point.macs_before)
         for name, point in zip(names, points, strict=True)
     ]
-    beaten = dominators(costs)
-    return frozenset(name for name in names if name not in beaten or name in source.profiles)
+    # The input as floats is smaller than many features, but it is sent as an image file, if at all.
+    beaten = dominators([cost for cost in costs if cost.name != INPUT_CUT])
+    return tuple(name for name in names if name not in beaten or name in source.profiles)
 
 
-def _choose(cuts: Cuts, names: tuple[str, ...]) -> frozenset[str]:
-    wanted = names if _is(cuts, "all") else tuple(cuts)
+def _choose(cuts: Cuts, names: tuple[str, ...], best: tuple[str, ...] = ()) -> frozenset[str]:
+    """The names that `cuts` says; words for several of them may stand beside others."""
+    words = {"all": names, "best": best}
+    wanted = [name for word in ([cuts] if isinstance(cuts, str) else cuts) for name in words.get(word, (word,))]
+    if not wanted and "best" in cuts:
+        return frozenset()
     known = ", ".join(names if INPUT_CUT in names else (INPUT_CUT, *names))
     if not wanted:
         raise UsageError(f"name at least one cut: {known}")
@@ -186,6 +186,11 @@ def _add(staging: Staging, path: str, graph: onnx.ModelProto) -> str:
 
 def _task(staging: Staging, split: SplitNetwork, task: SourceTask) -> Task:
     name, shape = task.name, split.types[task.output].shape[1:]
+    if split.free.get(task.output) and task.kind in ("classification", "embedding", "score"):
+        raise UsageError(
+            f"task {name!r}: {task.output!r} changes with the image's size, which a {task.kind} cannot; choose the kind"
+            " tensor, or build it without --any-size"
+        )
     if task.kind in ("classification", "embedding") and len(shape) != 1:
         raise UsageError(f"task {name!r}: a {task.kind} needs one row of values, {task.output!r} has {shape}")
     if task.kind == "classification" and task.labels and shape != (len(task.labels),):
@@ -213,7 +218,10 @@ def _cut(staging: Staging, split: SplitNetwork, name: str, point: CutPoint, buil
         macs_after=point.macs_after,
         edge=_add(staging, f"cuts/{name}.edge.onnx", split.edge(point)) if built else None,
         cloud=_add(staging, f"cuts/{name}.cloud.onnx", split.cloud(point)) if built else None,
-        more=tuple(Crossing(tensor=one.tensor, shape=one.shape, dtype=_dtype(one)) for one in point.more),
+        more=tuple(
+            Crossing(tensor=one.tensor, shape=one.shape, dtype=_dtype(one), free=one.free) for one in point.more
+        ),
+        free=point.free,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splitnet.bundle.manifest import ImageInput, Input, TensorInput
+from splitnet.bundle.manifest import MOST_MULTIPLE, ImageInput, Input, TensorInput
 from splitnet.bundle.source import ImportOptions, Source, SourceHead, SourceTask, safe_name, unique
 from splitnet.errors import ModelError, UsageError
 from splitnet.graph.extras import require
@@ -16,6 +16,8 @@ from splitnet.tasks import make_kind
 
 if TYPE_CHECKING:
     import onnx
+
+    from splitnet.graph.program import FreeSides
 
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
@@ -52,6 +54,7 @@ def from_networks(networks: Sequence[str | Path], options: ImportOptions) -> Sou
     if options.shape is not None and options.about_images:
         said = ", ".join(f"--{name.replace('_', '-')}" for name in options.about_images)
         raise UsageError(f"--shape is of an input that is no image, {said} of one that is: leave one out")
+    _check_any_size(options)
     read = [_read(network, options) for network in networks]
     model = read[0].model
     if len(read) > 1:
@@ -129,7 +132,8 @@ def _read(network: str | Path, options: ImportOptions) -> _Imported:
         module = load_module(str(network))
         name = origin = short_name(str(network))
         shape = _module_shape(options, str(network))
-        model = export_module(module, shape, str(network), INPUT if options.shape is None else NO_IMAGE)
+        kind = INPUT if options.shape is None else NO_IMAGE
+        model = export_module(module, shape, str(network), kind, _free_sides(options))
     digest = hashlib.sha256(serialise(model)).hexdigest()
     return _fixed(_Imported(safe_name(name), origin, digest, model), str(network), options)
 
@@ -139,10 +143,29 @@ def _fixed(read: _Imported, label: str, options: ImportOptions) -> _Imported:
     from splitnet.graph.inputs import fix_tensor_input, single_input
 
     if _is_image(single_input(read.model, label), options):
-        model = fix_image_input(read.model, label, options.size, options.layout)
+        any_size = options.any_size is not None
+        model = fix_image_input(read.model, label, options.size, options.layout, any_size=any_size)
     else:
         model = fix_tensor_input(read.model, label, options.shape)
     return replace(read, model=model, origin=f"{read.origin} sha256:{read.sha256}")
+
+
+def _check_any_size(options: ImportOptions) -> None:
+    multiple, size = options.any_size, options.size
+    if multiple is None:
+        return
+    if not 1 <= multiple <= MOST_MULTIPLE:
+        raise UsageError(f"--any-size {multiple} is not a number of pixels from 1 to {MOST_MULTIPLE}")
+    if size is not None and (size[0] % multiple or size[1] % multiple):
+        raise UsageError(f"--size {size[0]}x{size[1]} is no size in steps of --any-size {multiple}")
+
+
+def _free_sides(options: ImportOptions) -> FreeSides | None:
+    if options.any_size is None:
+        return None
+    from splitnet.graph.program import FreeSides
+
+    return FreeSides((1, 2) if options.layout == "nchw" else (0, 1), options.any_size)
 
 
 def _is_image(value: onnx.ValueInfoProto, options: ImportOptions) -> bool:
@@ -180,6 +203,7 @@ def _input(model: onnx.ModelProto, options: ImportOptions, label: str) -> Input:
             resize_short=options.resize_short or min(height, width),
             mean=_three(options.mean, "mean"),
             std=_three(options.std, "std"),
+            multiple=options.any_size or 0,
         )
     except ValueError as error:
         raise UsageError(f"{label.partition(' ')[0]}: {_first_message(error)}") from error
@@ -216,6 +240,11 @@ def _check_kind(task: SourceTask, spec: Input) -> None:
         raise UsageError(
             f"task {task.name!r}: the kind {task.kind} is for images, and the network takes float32 {spec.shape};"
             " choose another kind, tensor for example"
+        )
+    if kind.needs_image and isinstance(spec, ImageInput) and spec.multiple:
+        raise UsageError(
+            f"task {task.name!r}: the kind {task.kind} needs an image of one size; choose another kind, tensor"
+            " for example, or build it without --any-size"
         )
 
 

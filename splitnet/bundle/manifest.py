@@ -31,6 +31,9 @@ FORMAT: Final = 1
 MANIFEST: Final = "bundle.json"
 """Its file in the bundle's directory."""
 
+MOST_MULTIPLE: Final = 1024
+"""The largest step in which an image's sides may grow, in pixels."""
+
 
 def _relative(path: str) -> str:
     pure = PurePosixPath(path)
@@ -68,6 +71,9 @@ class ImageInput(Part):
 
     `mean` and `std` are per channel (RGB) in units of 8-bit pixel values; the tensor is float32, (N, 3,
     height, width).
+
+    Where `multiple` is not 0, height and width are those that a photo gets unless asked otherwise, and the network
+    takes every size whose sides are multiples of it, see `splitnet.bundle.sizes`.
     """
 
     kind: Literal["image"] = "image"
@@ -78,11 +84,22 @@ class ImageInput(Part):
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
     mean: tuple[Mean, Mean, Mean]
     std: tuple[Std, Std, Std]
+    multiple: int = Field(default=0, ge=0, le=MOST_MULTIPLE)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a bundle from before there were free sizes keeps its fingerprint.
+        fields: dict[str, Any] = handler(self)
+        if not self.multiple:
+            del fields["multiple"]
+        return fields
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
         if self.resize_short < min(self.height, self.width):
             raise ValueError(f"resize_short {self.resize_short} is smaller than the crop {self.height}x{self.width}")
+        if self.multiple and (self.height % self.multiple or self.width % self.multiple):
+            raise ValueError(f"the sides of {self.height}x{self.width} are no multiples of {self.multiple}")
         return self
 
     @property
@@ -124,11 +141,28 @@ class Transform(Part):
 
 
 class Crossing(Part):
-    """A tensor that crosses from edge to cloud; its shape has no batch dimension."""
+    """A tensor that crosses from edge to cloud; its shape has no batch dimension.
+
+    `free` are the axes of `shape` whose length follows the image's size; `shape` is that of the nominal size.
+    """
 
     tensor: str
     shape: tuple[Annotated[int, Field(ge=1, lt=1 << 31)], ...]
     dtype: Literal["float32", "float16"] = "float32"
+    free: tuple[Annotated[int, Field(ge=0)], ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        if not self.free:
+            del fields["free"]
+        return fields
+
+    @model_validator(mode="after")
+    def _free_axes_exist(self) -> Self:
+        if list(self.free) != sorted({axis for axis in self.free if axis < len(self.shape)}):
+            raise ValueError(f"{self.tensor!r} of {len(self.shape)} axes has the free axes {list(self.free)}")
+        return self
 
     @property
     def values(self) -> int:
@@ -155,8 +189,10 @@ class Cut(Crossing):
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that a bundle from before there were transforms, precisions or more tensors keeps its fingerprint.
+        # So that a bundle from before there were transforms, precisions, more tensors, free axes keeps its fingerprint.
         fields: dict[str, Any] = handler(self)
+        if not self.free:
+            del fields["free"]
         if self.transform is None:
             del fields["transform"]
         if self.precision == "float32":
@@ -249,6 +285,8 @@ class Manifest(Part):
                 raise ValueError(f"cut {cut.name!r} lists a tensor more than once")
             if cut.more and cut.transform is not None:
                 raise ValueError(f"cut {cut.name!r} has several tensors; a transform is for one")
+            if any(one.free for one in cut.crossing) and not (self.input.kind == "image" and self.input.multiple):
+                raise ValueError(f"cut {cut.name!r} has free axes, but the input's size is fixed")
         return self
 
     @property

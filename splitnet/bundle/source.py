@@ -48,6 +48,9 @@ class ImportOptions:
     ----------
     size
         Height and width in pixels, where the network leaves them free.
+    any_size
+        Where the network leaves them free: `size` is only the nominal one, and every other whose sides are multiples
+        of this number of pixels works too.
     layout
         ``nhwc`` where the network takes (N, height, width, 3); the bundle's input is (N, 3, height, width) all the
         same.
@@ -72,11 +75,12 @@ class ImportOptions:
     shape: tuple[int, ...] | None = None
     tasks: tuple[SourceTask, ...] = ()
     heads: tuple[SourceHead, ...] = ()
+    any_size: int | None = None
 
     @property
     def about_images(self) -> tuple[str, ...]:
         """What is said about an image: names of the fields that are not at their defaults."""
-        fields = ("size", "layout", "mean", "std", "resize_short")
+        fields = ("size", "any_size", "layout", "mean", "std", "resize_short")
         return tuple(name for name in fields if getattr(self, name) != getattr(ImportOptions, name))
 
 

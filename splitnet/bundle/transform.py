@@ -110,7 +110,7 @@ def stage_transforms(
     for calibration in calibrations:
         cut = known[calibration.cut]
         profile = _profile(calibration, manifest, cut)
-        cut = cut.model_copy(update={"transform": _stage(staging, cut, profile, calibration)})
+        cut = cut.model_copy(update={"transform": _stage(staging, manifest, cut, profile, calibration)})
         verify_transform(staging.path, manifest.input, cut, profile, arrays)
         known[cut.name] = cut
     return tuple(known[cut.name] for cut in manifest.cuts)
@@ -125,18 +125,25 @@ def _profile(calibration: Calibration, manifest: Manifest, cut: Cut) -> featcode
     return profile
 
 
-def _stage(staging: Staging, cut: Cut, profile: featcodec.TransformProfile, calibration: Calibration) -> Transform:
+def _stage(
+    staging: Staging, manifest: Manifest, cut: Cut, profile: featcodec.TransformProfile, calibration: Calibration
+) -> Transform:
     import onnx
 
     from splitnet.graph.extract import serialise
+    from splitnet.graph.inputs import fix_shape
     from splitnet.graph.transform import with_analysis, with_synthesis
 
     assert cut.edge is not None
     assert cut.cloud is not None
     step = _step(calibration, profile)
     curve = _curve(calibration)
-    edge = with_analysis(onnx.load(staging.path / cut.edge), profile)
-    cloud = with_synthesis(onnx.load(staging.path / cut.cloud), profile)
+    # A profile is for feature maps of one size, the nominal one.
+    edge, cloud = (onnx.load(staging.path / path) for path in (cut.edge, cut.cloud))
+    fix_shape(edge.graph.input[0], manifest.input.shape)
+    fix_shape(edge.graph.output[0], cut.shape)
+    fix_shape(cloud.graph.input[0], cut.shape)
+    edge, cloud = with_analysis(edge, profile), with_synthesis(cloud, profile)
     return Transform(
         profile=staging.add(f"profiles/{cut.name}.safetensors", calibration.profile),
         edge=staging.add(f"cuts/{cut.name}.transform.edge.onnx", serialise(edge)),

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from splitnet.bundle.manifest import Cut, ImageInput, Input, Task
+from splitnet.bundle.sizes import at_size, takes
 from splitnet.errors import ModelError, UsageError, VerificationError
+from splitnet.graph.sides import another, no_other_size
 from splitnet.runtime.graph import Array
 from splitnet.runtime.onnxruntime_engine import OnnxGraph
 
@@ -25,7 +27,7 @@ class Verifier:
         The directory with the bundle's files.
     arrays
         Inputs of the network, float32 with the batch in front, beside random ones in batches of one and, if the
-        batch is free, three.
+        batch is free, three; of a network that takes any size, also of another size.
     """
 
     def __init__(
@@ -46,6 +48,14 @@ class Verifier:
             self._inputs.append(array)
         outputs = [task.output for task in tasks]
         self._expected = [graph.run({self._tensor: array}, outputs) for array in self._inputs]
+        if isinstance(spec, ImageInput) and spec.multiple:
+            size = another((spec.height, spec.width), spec.multiple)
+            others = [random_input(at_size(spec, size), batch) for batch in batches]
+            try:
+                self._expected += [graph.run({self._tensor: array}, outputs) for array in others]
+            except ModelError as error:
+                raise ModelError(no_other_size(size, str(error))) from error
+            self._inputs += others
         self._heads = {task.name: OnnxGraph(path / task.head) for task in tasks if task.head is not None}
 
     def check(self, cut: Cut) -> float:
@@ -64,7 +74,7 @@ class Verifier:
             for array, expected in zip(self._inputs, self._expected, strict=True):
                 features = edge.run({self._tensor: array}, [one.tensor for one in cut.crossing])
                 for one, tensor in zip(cut.crossing, features, strict=True):
-                    if tensor.shape[1:] != one.shape or tensor.dtype != one.dtype:
+                    if not takes(one, tensor.shape[1:]) or tensor.dtype != one.dtype:
                         raise VerificationError(
                             f"cut {cut.name}: the tensor {one.tensor!r} is {tensor.dtype} {tensor.shape[1:]},"
                             f" expected {one.dtype} {one.shape}"

@@ -72,6 +72,8 @@ class CutCalibration:
     ------
     UsageError
         for an unknown cut or task, a method the network does not allow, or too few photos that differ.
+    ModelError
+        for a network whose operators are too old for a transform.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class CutCalibration:
         if settings.method == "fisher" and bundle.manifest.name not in ZOO:
             raise UsageError(f"{bundle.manifest.name} has no gradients (it is not in the zoo): use --method probing")
         self._advance, self._layout = advance, _layout(self.cut)
+        _check_graph(bundle, self.cut)
         self._state = State(work / self.cut.name, self._facts())
         self._folds = np.arange(len(photos)) % settings.folds
 
@@ -281,6 +284,16 @@ def _weighted(bundle: Bundle, weights: Mapping[str, float]) -> tuple[tuple[Task,
     if not found:
         raise UsageError("every task has the weight 0: at least one must count")
     return found
+
+
+def _check_graph(bundle: Bundle, cut: Cut) -> None:
+    """Before minutes of work, and not after them."""
+    import onnx
+
+    from splitnet.graph.transform import check_opset
+
+    assert cut.cloud is not None
+    check_opset(onnx.load_from_string(bundle.open_bytes(cut.cloud)))
 
 
 def _layout(cut: Cut) -> Geometry:

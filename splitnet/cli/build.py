@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from splitnet.cli.sizes import parse_size
 from splitnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ def build(
         ),
     ] = "best",
     size: Annotated[str | None, typer.Option(help="Input size HEIGHTxWIDTH where the file leaves it free.")] = None,
+    any_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Keep the size free in steps of this many pixels; --size is then only the nominal one.",
+        ),
+    ] = None,
     layout: Annotated[
         Literal["nchw", "nhwc"], typer.Option(help="Order of the network's input: channels in front, or last.")
     ] = "nchw",
@@ -61,8 +69,8 @@ def build(
 ) -> None:
     """Split a network at the given cuts, check split against whole, and write the bundle.
 
-    --size, --layout, --mean, --std, --resize-short, --shape, --task and --labels describe an imported network; a
-    network of the zoo knows its own. MODULE:CALLABLE and .pt2 files run code: only name what you trust.
+    --size, --any-size, --layout, --mean, --std, --resize-short, --shape, --task and --labels describe an imported
+    network; a network of the zoo knows its own. MODULE:CALLABLE and .pt2 files run code: only name what you trust.
     """
     from splitnet.bundle.build import build_bundle
     from splitnet.cli.build_precision import build_in
@@ -73,7 +81,8 @@ def build(
     names = [name.strip() for name in cuts.split(",") if name.strip()]
     options = _options(size, mean, std, resize_short, task or [], labels)
     known = None if shape is None else _shape(shape)
-    options = replace(options, layout=layout, shape=known, heads=tuple(_head(text) for text in head or []))
+    heads = tuple(_head(text) for text in head or [])
+    options = replace(options, layout=layout, shape=known, heads=heads, any_size=any_size)
     with Report() as report:
 
         def make(place: Path) -> Bundle:
@@ -104,19 +113,12 @@ def _options(
     if lines and not any(task.labels for task in chosen):
         raise UsageError("--labels needs a task that it describes: --task NAME=classification:OUTPUT")
     return ImportOptions(
-        size=None if size is None else _size(size),
+        size=None if size is None else parse_size(size),
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         resize_short=resize_short,
         tasks=chosen,
     )
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and 0 < int(height) <= 8192 and 0 < int(width) <= 8192):
-        raise UsageError(f"--size {text!r} is not HEIGHTxWIDTH in pixels up to 8192, for example 416x416")
-    return int(height), int(width)
 
 
 def _shape(text: str) -> tuple[int, ...]:

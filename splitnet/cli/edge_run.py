@@ -9,6 +9,7 @@ import typer
 
 from splitnet.cli.credentials import Ca, Cert, Key, Tls, TokenFile, credentials
 from splitnet.cli.exit_codes import ExitCode
+from splitnet.cli.sizes import parse_size
 
 if TYPE_CHECKING:
     from splitnet.cli.reports import Report
@@ -28,6 +29,10 @@ def run(
     codec: Annotated[
         str, typer.Option(help="Codec spec; the cut's calibrated transform, or affine:bits=8|zstd:level=3 without one.")
     ] = "",
+    size: Annotated[
+        str | None,
+        typer.Option(help="HEIGHTxWIDTH that photos get, where the bundle takes any size; its own by default."),
+    ] = None,
     tasks: Annotated[str, typer.Option(help="Comma-separated; all of the bundle's by default.")] = "",
     deadline: Annotated[float, typer.Option(min=0.001, help="Seconds for each exchange with the service.")] = 10.0,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes that classification returns.")] = 5,
@@ -64,11 +69,20 @@ def run(
     shown = replace(credentials(token_file, ca, cert, key, tls), application=application)
     retry = RetryPolicy(attempts=retries + 1)
     _trace()
+    pixels = None if size is None else parse_size(size)
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip())
 
     async def main() -> int:
         edge = AsyncEdge(
-            bundle, server, cut=cut, codec=codec, threads=threads, credentials=shown, retry=retry, unary=unary
+            bundle,
+            server,
+            cut=cut,
+            codec=codec,
+            threads=threads,
+            credentials=shown,
+            retry=retry,
+            unary=unary,
+            size=pixels,
         )
         async with edge:
             for task in wanted:

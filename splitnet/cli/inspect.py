@@ -68,6 +68,7 @@ def _report(bundle: Bundle) -> dict[str, Any]:
                 "name": cut.name,
                 "tensor": cut.tensor,
                 "shape": list(cut.shape),
+                **({"free": list(cut.free)} if cut.free else {}),
                 "more": [one.model_dump(mode="json") for one in cut.more],
                 "dtype": cut.dtype,
                 "values": cut.values,
@@ -90,6 +91,7 @@ def _print(bundle: Bundle, show_all: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from splitnet.bundle.sizes import shape_text
     from splitnet.plan.pareto import dominators
 
     manifest = bundle.manifest
@@ -116,7 +118,7 @@ def _print(bundle: Bundle, show_all: bool) -> None:
         table.add_row(
             escape(cut.name),
             "yes" if cut.edge is not None else "",
-            " + ".join("x".join(str(side) for side in one.shape) for one in cut.crossing),
+            " + ".join(shape_text(one) for one in cut.crossing),
             f"{cut.values:,}",
             f"{cut.float_bytes:,}",
             f"{cut.macs_before / 1e6:,.1f}",
@@ -136,8 +138,9 @@ def _print(bundle: Bundle, show_all: bool) -> None:
 def _described(spec: ImageInput | TensorInput) -> str:
     if spec.kind == "tensor":
         return f"float32 {'x'.join(str(side) for side in spec.shape)}, values as they are"
+    free = f", any size in steps of {spec.multiple}" if spec.multiple else ""
     return (
-        f"short side {spec.resize_short} ({spec.interpolation}), centre {spec.height}x{spec.width}, mean"
+        f"short side {spec.resize_short} ({spec.interpolation}), centre {spec.height}x{spec.width}{free}, mean"
         f" {_numbers(spec.mean)}, std {_numbers(spec.std)}"
     )
 

@@ -72,6 +72,7 @@ def serve(
     from splitnet.cloud.config import assemble
     from splitnet.cloud.config.loading import read_config, with_options
     from splitnet.cloud.config.schema import ServeConfig
+    from splitnet.cloud.heap import share_heap
     from splitnet.cloud.observe.watch import Watch
 
     options = {
@@ -107,6 +108,7 @@ def serve(
     if settings.tracing is not None:
         # OpenTelemetry's own variable; where it is set already, it says what this start is to do.
         os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", settings.tracing.endpoint)
+    share_heap()
     watch = Watch(assemble.pages(settings))
     service = assemble.build_service(settings, watch.observer)
 

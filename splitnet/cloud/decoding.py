@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 import featcodec
 from featcodec.frame import MAGIC
-from splitnet.bundle.manifest import Cut, ImageInput
+from splitnet.bundle.manifest import Crossing, Cut, ImageInput
+from splitnet.bundle.sizes import MOST_PIXELS_FACTOR, most_values, takes, why_not
 from splitnet.cloud.model import CloudModel
 from splitnet.errors import FingerprintError, ImageError, InvalidRequestError, OverloadedError
 from splitnet.runtime import Array
@@ -17,8 +19,8 @@ from splitnet.tasks.softmax import all_finite
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The cut's tensors, (1, *shape) each in the order of `cut.crossing`; or `coefficients` (1, B, P, C) of its
-    transform.
+    """The cut's tensors, (1, *shape) each, perhaps of another size, in the order of `cut.crossing`; or `coefficients`
+    (1, B, P, C) of its transform.
     """
 
     values: tuple[Array, ...]
@@ -32,7 +34,8 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
     Raises
     ------
     InvalidRequestError
-        if it is malformed, holds another shape or dtype than the cut's, or a value that is not finite.
+        if it is malformed, holds another shape or dtype than the cut's, or a value that is not finite. Axes that follow
+        the image's size may have another length, up to what `splitnet.bundle.sizes` says.
     FingerprintError
         if it was coded with a profile that the cut does not have here.
     OverloadedError
@@ -61,14 +64,29 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
     except featcodec.FeatcodecError as error:
         raise InvalidRequestError(f"malformed frame: {error}") from error
     if len(tensors) != len(cut.crossing) or not all(
-        found.shape == (1, *one.shape) and found.dtype == one.dtype
+        found.shape[:1] == (1,) and takes(one, found.shape[1:]) and found.dtype == one.dtype
         for found, one in zip(tensors, cut.crossing, strict=True)
     ):
-        held = ", ".join(f"{found.dtype} {found.shape}" for found in tensors)
-        raise InvalidRequestError(f"the frame holds {held}; cut {cut.name} takes {_expected(cut)}")
+        raise InvalidRequestError(f"the frame holds {held(tensors)}; cut {cut.name} takes {_expected(cut)}")
+    _check_size(tensors, cut, photo)
     if not all(map(all_finite, tensors)):
         raise InvalidRequestError(f"the frame for cut {cut.name} holds NaN or infinity")
     return Content(tensors, False)
+
+
+def _check_size(tensors: Sequence[Array], cut: Cut, photo: ImageInput | None) -> None:
+    """Each within its own share of an image of the largest size: `featcodec.Limits` know the largest tensor alone."""
+    for found, one in zip(tensors, cut.crossing, strict=True):
+        if found.size > most_values(one):
+            raise InvalidRequestError(
+                f"the frame holds {found.dtype} {found.shape}, at the nominal size it is {(1, *one.shape)}: send an"
+                f" image of at most {MOST_PIXELS_FACTOR} times the nominal number of pixels"
+            )
+    if photo is not None:
+        height, width = tensors[0].shape[2:]
+        reason = why_not(photo, (height, width))
+        if reason:
+            raise InvalidRequestError(f"the frame holds an image of {height}x{width}: {reason}")
 
 
 def _from_file(data: bytes, most: int, spec: ImageInput) -> Array:
@@ -84,8 +102,28 @@ def _from_file(data: bytes, most: int, spec: ImageInput) -> Array:
         raise InvalidRequestError(f"malformed frame: {what}: {error}") from error
 
 
+def nominal(cut: Cut, content: Content) -> bool:
+    """Whether what a frame held is of the bundle's nominal size."""
+    return content.coefficients or all(
+        found.shape[1:] == one.shape for found, one in zip(content.values, cut.crossing, strict=True)
+    )
+
+
+def held(tensors: Sequence[Array]) -> str:
+    """Tensors as messages name them: dtypes and shapes."""
+    return ", ".join(f"{found.dtype} {found.shape}" for found in tensors)
+
+
 def _expected(cut: Cut) -> str:
-    return ", ".join(f"{one.dtype} {(1, *one.shape)}" for one in cut.crossing)
+    shapes = ", ".join(f"{one.dtype} {_shape(one)}" for one in cut.crossing)
+    if not any(one.free for one in cut.crossing):
+        return shapes
+    return f"{shapes}, where * follows the image's size, up to {MOST_PIXELS_FACTOR} times the nominal pixels"
+
+
+def _shape(one: Crossing) -> str:
+    sides = [f"{side}*" if axis in one.free else str(side) for axis, side in enumerate(one.shape)]
+    return f"(1, {', '.join(sides)})" if sides else "(1,)"
 
 
 def _wrong_profile(fingerprint: bytes, model: CloudModel, cut: Cut) -> str:

@@ -10,9 +10,9 @@ import structlog
 
 from splitnet.bundle.manifest import Cut
 from splitnet.cloud.batching import Job, Outcome
-from splitnet.cloud.decoding import Content
+from splitnet.cloud.decoding import Content, held, nominal
 from splitnet.cloud.model import CloudModel, Head
-from splitnet.errors import CancelledError, InternalError, InvalidRequestError, LateError, ServiceError
+from splitnet.errors import CancelledError, InternalError, InvalidRequestError, LateError, ModelError, ServiceError
 from splitnet.runtime import Array
 from splitnet.tasks.softmax import all_finite
 from splitnet.wire.exchange import InferenceResponse, Timing
@@ -65,7 +65,14 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], wai
     if len(part) > 1:
         values = tuple([np.concatenate(tensors) for tensors in zip(*[one.values for _, one in part], strict=True)])
     started = time.perf_counter()
-    outputs, ran = run_heads(first.model, first.cut, first.heads, values, content.coefficients)
+    try:
+        outputs, ran = run_heads(first.model, first.cut, first.heads, values, content.coefficients)
+        if any(len(output) != len(part) for _, output in outputs):
+            raise ModelError("an output's first dimension is not the batch")
+    except ModelError as error:
+        if nominal(first.cut, content):
+            raise
+        raise _no_size(first, content, error) from error
     answered = time.perf_counter()
     for number, (job, _) in enumerate(part):
         try:
@@ -76,6 +83,11 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], wai
                 results[head.task.name] = head.result(output[number], job.request.top_k)
         except ServiceError as error:
             outcomes[job] = error
+            continue
+        except ModelError as error:
+            if nominal(first.cut, content):
+                raise
+            outcomes[job] = _no_size(first, content, error)
             continue
         kept = {head.task.name: output[number] for head, output in outputs} if job.request.outputs else {}
         done = time.perf_counter()
@@ -90,6 +102,16 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], wai
             waiting=waiting,
         )
         outcomes[job] = InferenceResponse(results, timing, kept)
+
+
+def _no_size(job: Job, content: Content, error: ModelError) -> InvalidRequestError:
+    """The answer where sizes do not belong together, or the network does not run at that size."""
+    # Not louder: anybody could fill the log.
+    log.debug("no such size", reason=str(error), model=job.request.model, cut=job.cut.name)
+    return InvalidRequestError(
+        f"the frame holds {held(content.values)}, of no image that the network takes: send what the edge graph of cut"
+        f" {job.cut.name} makes of one, or the nominal size"
+    )
 
 
 def run_heads(

@@ -11,6 +11,7 @@ import featcodec
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, ImageInput, Task
 from splitnet.bundle.profiles import load_profile
+from splitnet.bundle.sizes import most_values
 from splitnet.cloud.access.caller import EVERYTHING, Permits
 from splitnet.errors import BundleError, ModelError, PermissionDeniedError, UnknownError
 from splitnet.runtime import Array, Graph
@@ -83,8 +84,8 @@ class CloudModel:
         self.limits = {
             name: featcodec.Limits(
                 frame_bytes=max_frame_bytes,
-                elements=max(one.values for one in cut.crossing),
-                decoded_bytes=8 * cut.values,
+                elements=max(most_values(one) for one in cut.crossing),
+                decoded_bytes=8 * sum(most_values(one) for one in cut.crossing),
                 tensors=len(cut.crossing),
             )
             for name, cut in self.cuts.items()

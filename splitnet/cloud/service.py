@@ -143,6 +143,7 @@ class InferenceService:
                     cut.macs_before,
                     cut.macs_after,
                     tuple((one.shape, one.dtype) for one in cut.more),
+                    tuple(one.free for one in cut.crossing) if any(one.free for one in cut.crossing) else (),
                 )
                 for cut in model.cuts.values()
             ),

@@ -44,12 +44,20 @@ class _Client:
     """What both clients share: the encoder, the request and the check of the server."""
 
     def __init__(
-        self, bundle: Bundle | str | Path, cut: str, codec: str | None, threads: int, retry: RetryPolicy, *, local: bool
+        self,
+        bundle: Bundle | str | Path,
+        cut: str,
+        codec: str | None,
+        threads: int,
+        retry: RetryPolicy,
+        size: tuple[int, int] | None,
+        *,
+        local: bool,
     ) -> None:
         self.retry = retry
         half: Half = "whole" if local else "edge"
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(Path(bundle), half=half)
-        self.encoder = EdgeEncoder(self.bundle, cut, codec, threads=threads)
+        self.encoder = EdgeEncoder(self.bundle, cut, codec, threads=threads, size=size)
         self._max_frame_bytes: int | None = None
 
     @property
@@ -121,6 +129,8 @@ class Edge:
         When a request is sent again; by default never.
     unary
         One call a request instead of streams: for balancers that share out calls, at a little more cost each.
+    size
+        (height, width) in pixels that photos get, for a bundle that takes any size; its nominal one by default.
 
     With a transform, ``edge.encoder.step = 2.0`` makes the frames of the photos that follow smaller.
 
@@ -146,8 +156,9 @@ class Edge:
         credentials: Credentials = NO_CREDENTIALS,
         retry: RetryPolicy = NO_RETRIES,
         unary: bool = False,
+        size: tuple[int, int] | None = None,
     ) -> None:
-        self._client = _Client(bundle, cut, codec, threads, retry, local=server == "local")
+        self._client = _Client(bundle, cut, codec, threads, retry, size, local=server == "local")
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self.encoder = self._client.encoder
@@ -220,8 +231,9 @@ class AsyncEdge:
         credentials: Credentials = NO_CREDENTIALS,
         retry: RetryPolicy = NO_RETRIES,
         unary: bool = False,
+        size: tuple[int, int] | None = None,
     ) -> None:
-        self._client = _Client(bundle, cut, codec, threads, retry, local=server == "local")
+        self._client = _Client(bundle, cut, codec, threads, retry, size, local=server == "local")
         self.bundle = self._client.bundle
         self.cut = self._client.cut
         self.encoder = self._client.encoder

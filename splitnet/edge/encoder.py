@@ -11,8 +11,10 @@ import numpy as np
 from PIL import Image
 
 import featcodec
+from featcodec.quantisers.transform import Transform
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import Cut, ImageInput
+from splitnet.bundle.sizes import resized
 from splitnet.edge.halves import PlainHalf, TransformHalf, half_for, step_of, with_step
 from splitnet.edge.trace import Prepared
 from splitnet.errors import ImageError, SampleError, UsageError
@@ -55,27 +57,47 @@ class EdgeEncoder:
     `cut` is by default the one with the fewest values, `codec` the cut's own, see `default_codec`. At the cut `input`,
     where the whole network is in the cloud, it may be an image format (`splitnet.models.image_codec`).
 
+    `size` is the (height, width) in pixels that photos get, the bundle's nominal one by default; at another the default
+    codec is `PLAIN_CODEC`. `input` says how a photo becomes the network's input there.
+
     Raises
     ------
     UsageError
-        if the bundle lacks the cut, the codec's spec is wrong, or it is a transform and the cut has no profile.
+        if the bundle lacks the cut, the codec's spec is wrong, or it is a transform and the cut has no profile; if the
+        bundle does not take images of `size`, or the codec is a transform, which is calibrated for the nominal one.
     BundleError
         if a file is missing or altered, or graph and profile do not fit.
     """
 
-    def __init__(self, bundle: Bundle, cut: str = "", codec: str | None = None, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        cut: str = "",
+        codec: str | None = None,
+        *,
+        threads: int = 1,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         self.bundle = bundle
         self.cut: Cut = bundle.cut(cut or default_cut(bundle))
         self.image = ImageCodec.parse(codec or "")
         if self.image is not None and not bundle.manifest.is_input(self.cut):
             raise UsageError(f"codec {codec!r} is for photos, at the cut input; cut {self.cut.name} sends features")
-        spec = bundle.manifest.input
+        self.input = spec = bundle.manifest.input if size is None else resized(bundle.manifest.image_input, size)
+        other = spec != bundle.manifest.input
         if self.image is not None and not isinstance(spec, ImageInput):
             raise UsageError(
                 f"codec {codec!r} is for photos; {bundle.manifest.name} takes float32 {spec.shape}: none|shuffle|zstd"
                 " keeps every value"
             )
-        self.spec = parse_codec(PLAIN_CODEC if self.image is not None else codec or default_codec(self.cut))
+        default = PLAIN_CODEC if other or self.image is not None else default_codec(self.cut)
+        self.spec = parse_codec(default if self.image is not None else codec or default)
+        if other and isinstance(self.spec.quantiser, Transform):
+            nominal = bundle.manifest.image_input
+            raise UsageError(
+                f"codec {codec!r} is calibrated for {nominal.height}x{nominal.width}; use that size, or a codec such as"
+                f" {PLAIN_CODEC}"
+            )
         self._threads = threads
         self._half = half_for(bundle, self.cut, self.spec, threads)
         self._plain = self._half if isinstance(self._half, PlainHalf) else None
@@ -129,7 +151,7 @@ class EdgeEncoder:
         SampleError
             if an input that is no photo cannot be read, is not what the network takes, or cannot be coded as above.
         """
-        wanted, spec = self.bundle.manifest.input, self.spec
+        wanted, spec = self.input, self.spec
         t0 = time.perf_counter()
         if isinstance(wanted, ImageInput):
             pixels = _crop(photo, wanted)

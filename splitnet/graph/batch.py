@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx
 
 from splitnet.graph.shapes import shapes
 from splitnet.graph.tensors import inputs, names
 
 
-def ask_nearby(model: onnx.ModelProto) -> None:
+def ask_nearby(model: onnx.ModelProto, shape: Sequence[int]) -> None:
     """Let every Expand to the batch's size read that size from its own data, in place.
 
     torch asks the input for it, as in ``functional.normalize``: the answer would cross every cut beside the features.
-    Only what has the batch in front itself is changed. All dimensions of the input but the batch must be fixed.
+    Only what has the batch in front itself is changed. `shape` is one that the input may have, without the batch.
     """
     graph = model.graph
     source = inputs(graph)[0].name
@@ -26,21 +28,21 @@ def ask_nearby(model: onnx.ModelProto) -> None:
     data = {node.input[0] for node in expands} - {tensor.name for tensor in graph.initializer}
     if not data:
         return
-    one, two = (shapes(model, batch, data) for batch in (1, 2))
+    one, two = (shapes(model, batch, data, shape) for batch in (1, 2))
     taken = names(graph)
     for node in expands:
         name = node.input[0]
         if name not in data or (one[name].shape[:1], two[name].shape[:1]) != ((1,), (2,)):
             continue
-        size, shape = (_free(taken, f"{node.output[0]}.{what}") for what in ("batch", "shape"))
+        size, sides = (_free(taken, f"{node.output[0]}.{what}") for what in ("batch", "shape"))
         concat = onnx.NodeProto()
         concat.CopyFrom(built[node.input[1]])
         concat.ClearField("name")
-        concat.input[0], concat.output[0] = size, shape
+        concat.input[0], concat.output[0] = size, sides
         at = next(index for index, other in enumerate(graph.node) if other.output == node.output)
         graph.node.insert(at, onnx.helper.make_node("Shape", [name], [size], start=0, end=1))
         graph.node.insert(at + 1, concat)
-        graph.node[at + 2].input[1] = shape
+        graph.node[at + 2].input[1] = sides
 
 
 def _is_batch_of(node: onnx.NodeProto, source: str) -> bool:

@@ -19,9 +19,16 @@ _TO_NHWC = (0, 2, 3, 1)
 
 
 def fix_image_input(
-    model: onnx.ModelProto, label: str, size: tuple[int, int] | None = None, layout: Layout = "nchw"
+    model: onnx.ModelProto,
+    label: str,
+    size: tuple[int, int] | None = None,
+    layout: Layout = "nchw",
+    *,
+    any_size: bool = False,
 ) -> onnx.ModelProto:
     """Check the input of `model` and fix its size, in place; `label` is what messages call the network.
+
+    With `any_size` the network must leave both sides free; `size` is then the nominal one, with which it is analysed.
 
     A network of layout ``nhwc`` gets a Transpose in front, so that its input is (N, 3, height, width) too.
 
@@ -30,7 +37,8 @@ def fix_image_input(
     ModelError
         if the network does not have exactly one input, an image of this layout.
     UsageError
-        if `size` (height, width) is needed and missing, or contradicts the graph.
+        if `size` (height, width) is needed and missing, or contradicts the graph, or the graph fixes it though
+        `any_size` is wanted.
     """
     value = single_input(model, label)
     kind = value.type.tensor_type
@@ -53,6 +61,11 @@ def fix_image_input(
                     " image, say the --shape"
                 )
             dim.dim_value = side
+        elif any_size:
+            raise UsageError(
+                f"{label} fixes the image's {name} to {dim.dim_value}, so it does not take any size: export it with"
+                " free sides, or build it without --any-size"
+            )
         elif side and side != dim.dim_value:
             raise UsageError(f"--size says {name} {side}, but {label} fixes it to {dim.dim_value}")
     if layout == "nhwc":

@@ -34,6 +34,12 @@ def dims_of(value: onnx.ValueInfoProto) -> Dims:
     return value.type.tensor_type.shape.dim
 
 
+def fix_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    """Give every dimension but the batch its length, in place."""
+    for dim, side in zip(dims_of(value)[1:], shape, strict=True):
+        dim.dim_value = side
+
+
 def shown(value: onnx.ValueInfoProto) -> str:
     """A tensor's name and dimensions for messages, free ones by their name."""
     return f"{value.name!r} {[dim.dim_value or dim.dim_param or '?' for dim in dims_of(value)[:8]]}"

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from splitnet.graph.scopes import name_by_scope
 
 INPUT, NO_IMAGE = "image", "input"
 """What the input is called, and one that is no image; a module's own name for it means nothing outside."""
+
+_ONE_BATCH = "its code works for one number of images alone: write x.shape[0] or -1 where it has a number"
+_SOME_SIZES = "its code does not work for all of them"
 
 
 class _Named(nn.Module):
@@ -42,7 +46,17 @@ class _Named(nn.Module):
         return named
 
 
-def export_module(module: nn.Module, shape: Sequence[int], label: str, name: str = INPUT) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class FreeSides:
+    """The two axes of an image, batch not counted, that stay free in steps of `multiple` pixels."""
+
+    axes: tuple[int, int]
+    multiple: int
+
+
+def export_module(
+    module: nn.Module, shape: Sequence[int], label: str, name: str = INPUT, free: FreeSides | None = None
+) -> onnx.ModelProto:
     """Export `module`, which maps one float32 tensor to a tensor, or to a tuple, list or dictionary of tensors.
 
     Outputs are called by their keys, ``output`` for a single tensor, ``output0`` and so on for several without names.
@@ -57,24 +71,55 @@ def export_module(module: nn.Module, shape: Sequence[int], label: str, name: str
         What messages call the network.
     name
         What the graph calls its input.
+    free
+        Sides of an image that are free in the graph beside the batch.
 
     Raises
     ------
     ModelError
-        if torch cannot trace or translate the module.
+        if torch cannot trace or translate the module, or its code works for one size alone where sides are `free`.
     """
     named = _Named(module).eval()
-    # Two inputs: a dimension of one would be taken for a constant.
-    example = torch.zeros(2, *shape)
-    shapes = ({0: torch.export.Dim("batch")},)
+    example, dims = _example(shape, free)
     try:
         with _quiet(), torch.no_grad():
-            program = torch.export.export(named, (example,), dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(named, (example,), dynamic_shapes=(dims,), strict=False)
     except Exception as error:  # tracing raises whatever the traced code raises
-        raise ModelError(f"torch cannot export {label}: {_line(error)}") from error
+        if free is None:
+            raise ModelError(f"torch cannot export {label}: {_line(error)}") from error
+        raise ModelError(
+            f"torch cannot export {label} for images of any size in steps of {free.multiple}:"
+            f" {_line(error, _SOME_SIZES)}; a larger --any-size may help, or build it without"
+        ) from error
     model = _translate(program, label, "module", name)
-    ask_nearby(model)
+    if free is not None:
+        _name_sides(model, free)
+    ask_nearby(model, shape)
     return model
+
+
+def _example(shape: Sequence[int], free: FreeSides | None) -> tuple[Tensor, dict[int, Any]]:
+    """Zeros to trace with, and the dimensions that are free."""
+    # Two inputs: a dimension of one would be taken for a constant, as would a single step.
+    sides = [2, *shape]
+    dims: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if free is not None:
+        rows, columns = (max(2, shape[axis] // free.multiple) for axis in free.axes)
+        # Different ones, for sides that are alike could be taken for one.
+        for axis, steps, name in zip(free.axes, (rows, columns + (rows == columns)), ("rows", "columns"), strict=True):
+            dims[axis + 1] = free.multiple * torch.export.Dim(name, min=1)
+            sides[axis + 1] = free.multiple * steps
+    return torch.zeros(sides), dims
+
+
+def _name_sides(model: onnx.ModelProto, free: FreeSides) -> None:
+    """Nothing that torch numbers stays: the same module gives the same bytes."""
+    for axis, side in zip(free.axes, ("height", "width"), strict=True):
+        model.graph.input[0].type.tensor_type.shape.dim[axis + 1].dim_param = side
+    for value in model.graph.output:
+        for dim in value.type.tensor_type.shape.dim[1:]:
+            if dim.HasField("dim_param"):
+                dim.ClearField("dim_param")
 
 
 def export_program(path: Path) -> onnx.ModelProto:
@@ -139,14 +184,17 @@ def _name(keys: Sequence[Any]) -> str:
     return f"output{name}" if name[:1].isdecimal() or not name else name
 
 
-def _line(error: BaseException) -> str:
-    """The first line of the error at the bottom of the chain: those above say only which step failed."""
+def _line(error: BaseException, violated: str = _ONE_BATCH) -> str:
+    """The first line of the error at the bottom of the chain: those above say only which step failed.
+
+    `violated` is what it says where a dimension is not as free as it should be.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error).strip() or type(error).__name__
     if text.startswith("Constraints violated"):
-        return "its code works for one number of images alone: write x.shape[0] or -1 where it has a number"
-    return text.splitlines()[0].partition(" Please check")[0][:300]
+        return violated
+    return text.splitlines()[0].partition(" Please check")[0].rstrip(".")[:300]
 
 
 @contextmanager

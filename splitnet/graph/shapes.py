@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +23,12 @@ class Tensor:
     shape: tuple[int, ...]
 
 
-def shapes(model: onnx.ModelProto, batch: int, wanted: Iterable[str]) -> dict[str, Tensor]:
-    """Shapes of the tensors in `wanted` for `batch` inputs; all other dimensions of the input must be fixed.
+def shapes(
+    model: onnx.ModelProto, batch: int, wanted: Iterable[str], shape: Sequence[int] | None = None
+) -> dict[str, Tensor]:
+    """Shapes of the tensors in `wanted` for `batch` inputs of `shape`, which has no batch dimension.
+
+    Without `shape`, all dimensions of the input but the batch must be fixed.
 
     ONNX's shape inference comes first; what it leaves open is read off a run of the graph on zeros.
 
@@ -36,7 +40,8 @@ def shapes(model: onnx.ModelProto, batch: int, wanted: Iterable[str]) -> dict[st
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     source = inputs(fixed.graph)[0]
-    source.type.tensor_type.shape.dim[0].dim_value = batch
+    for dim, side in zip(source.type.tensor_type.shape.dim, (batch, *(shape or ())), strict=False):
+        dim.dim_value = side
     # Declared output shapes are often symbols that contradict the fixed input.
     for value in fixed.graph.output:
         value.type.tensor_type.ClearField("shape")

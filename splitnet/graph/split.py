@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 
 import onnx
@@ -13,6 +13,7 @@ from splitnet.errors import ModelError
 from splitnet.graph.cost import macs, operands
 from splitnet.graph.cuts import MOST_TENSORS, Flow, trace
 from splitnet.graph.extract import extract, tidy
+from splitnet.graph.free import Free, free_axes
 from splitnet.graph.shapes import Tensor, shapes
 from splitnet.graph.tensors import inputs
 
@@ -21,11 +22,12 @@ _DTYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.F
 
 @dataclass(frozen=True)
 class Crossing:
-    """A tensor that crosses; its shape has no batch dimension."""
+    """A tensor that crosses; its shape has no batch dimension. `free` are its axes that follow the image's size."""
 
     tensor: str
     shape: tuple[int, ...]
     dtype: str
+    free: tuple[int, ...] = field(default=(), kw_only=True)
 
     @property
     def nbytes(self) -> int:
@@ -58,7 +60,8 @@ class SplitNetwork:
 
     `shared` is the tensor at which every cloud graph ends: the last one through which all outputs are
     computed. An output that is not `shared` itself needs a head graph from `shared`. Where all outputs share nothing
-    but the input, it is None, and every cloud graph ends at the outputs.
+    but the input, it is None, and every cloud graph ends at the outputs. `types` are those of the size that the model
+    says; where it takes others, `free` has the axes of each tensor, batch not counted, that follow the size.
     """
 
     whole: onnx.ModelProto
@@ -68,13 +71,15 @@ class SplitNetwork:
     cuts: tuple[CutPoint, ...]
     types: dict[str, Tensor]
     free_batch: bool
+    free: Free = field(default_factory=dict)
 
     @property
     def input_cut(self) -> CutPoint:
         """The input itself as a cut: nothing runs before it."""
         first = self.cuts[0]
         shape = self.types[self.source].shape[1:]
-        return CutPoint(self.source, shape, "float32", 0, first.macs_before + first.macs_after)
+        total = first.macs_before + first.macs_after
+        return CutPoint(self.source, shape, "float32", 0, total, free=self.free.get(self.source, ()))
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -100,12 +105,14 @@ class SplitNetwork:
 
     def _value(self, name: str) -> onnx.ValueInfoProto:
         tensor = self.types[name]
-        batch: str | int = "batch" if self.free_batch else tensor.shape[0]
-        return onnx.helper.make_tensor_value_info(name, tensor.type, [batch, *tensor.shape[1:]])
+        dims: list[str | int] = ["batch" if self.free_batch else tensor.shape[0], *tensor.shape[1:]]
+        for axis in self.free.get(name, ()):
+            dims[axis + 1] = f"{name}.{axis}"
+        return onnx.helper.make_tensor_value_info(name, tensor.type, dims)
 
 
 def split_network(
-    model: onnx.ModelProto, outputs: Sequence[str], candidates: Sequence[str] | None = None
+    model: onnx.ModelProto, outputs: Sequence[str], candidates: Sequence[str] | None = None, multiple: int = 0
 ) -> SplitNetwork:
     """Find where `model` can be cut.
 
@@ -117,11 +124,14 @@ def split_network(
         The outputs that tasks ask for; nothing else of the network is kept.
     candidates
         Tensors that may become cuts, for a network that names them; all when None.
+    multiple
+        Where the network takes images of any size whose sides are multiples of it: all graphs keep them free.
 
     Raises
     ------
     ModelError
-        if an output does not depend on the input or has no batch dimension, or if no cut is possible.
+        if an output does not depend on the input or has no batch dimension, if no cut is possible, or if the network
+        does not take another size.
     """
     (source,) = inputs(model.graph)
     dim = source.type.tensor_type.shape.dim[0]
@@ -146,25 +156,32 @@ def split_network(
     for name in outputs:
         if name not in batched:
             raise ModelError(f"the output {name!r} has no batch dimension in front: {types[name].shape}")
+    free = free_axes(model, multiple, [source.name, *outputs, *crossing], types, outputs) if multiple else {}
+    if multiple:
+        batched &= free.keys()
     cost = [0, *accumulate(macs(node, types) for node in nodes)]
     allowed = batched & {name for name in crossing if types[name].type in _DTYPES}
     if candidates is not None:
         crossings = [(names, at) for names, at in crossings if len(names) == 1 and names[0] in set(candidates)]
     points = [
-        _point([Crossing(name, types[name].shape[1:], _DTYPES[types[name].type]) for name in names], cost[at], cost[-1])
+        _point([_crossing(name, types[name], free) for name in names], cost[at], cost[-1])
         for names, at in sorted(crossings, key=lambda one: one[1])
         if allowed.issuperset(names)
     ]
     cuts = _worth_keeping(points)
     if not cuts or (shared is not None and shared not in outputs and shared not in batched):
         raise ModelError(_no_cut(flow, types, batched))
-    network = SplitNetwork(model, source.name, tuple(outputs), shared, cuts, types, free_batch)
+    network = SplitNetwork(model, source.name, tuple(outputs), shared, cuts, types, free_batch, free)
     return _reduced(network)
+
+
+def _crossing(name: str, tensor: Tensor, free: Free) -> Crossing:
+    return Crossing(name, tensor.shape[1:], _DTYPES[tensor.type], free=free.get(name, ()))
 
 
 def _point(crossing: Sequence[Crossing], before: int, total: int) -> CutPoint:
     first, *more = crossing
-    return CutPoint(first.tensor, first.shape, first.dtype, before, total - before, tuple(more))
+    return CutPoint(first.tensor, first.shape, first.dtype, before, total - before, tuple(more), free=first.free)
 
 
 def _worth_keeping(points: Sequence[CutPoint]) -> tuple[CutPoint, ...]:
@@ -234,4 +251,5 @@ def _reduced(network: SplitNetwork) -> SplitNetwork:
         network.cuts,
         network.types,
         network.free_batch,
+        network.free,
     )

@@ -150,13 +150,21 @@ def with_synthesis(cloud: onnx.ModelProto, profile: TransformArrays) -> onnx.Mod
     )
 
 
+def check_opset(model: onnx.ModelProto) -> None:
+    """Raise ModelError where `model` uses operators too old for a transform."""
+    opset = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
+    if opset < OLDEST_OPSET:
+        raise ModelError(
+            f"the network has opset {opset}; a transform needs {OLDEST_OPSET}: export it again, or convert it with"
+            " onnx.version_converter"
+        )
+
+
 class _Part:
     """Nodes and constants in the making, beside those of `model`; their names have a prefix that nothing else has."""
 
     def __init__(self, model: onnx.ModelProto, profile: TransformArrays, names: Sequence[str]) -> None:
-        opset = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
-        if opset < OLDEST_OPSET:
-            raise ModelError(f"the network has opset {opset}; a transform needs {OLDEST_OPSET}: export it again")
+        check_opset(model)
         taken = _names(model.graph)
         clashes = sorted(name for name in taken if name in names or name.startswith(_PREFIX))
         if clashes:

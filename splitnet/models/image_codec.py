@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from splitnet.bundle.manifest import ImageInput
+from splitnet.bundle.sizes import why_not
 from splitnet.errors import ImageError, UsageError
 from splitnet.models.preprocess import Pixels, Tensor, decode_image, normalise, preprocess
 
@@ -55,12 +56,13 @@ class ImageCodec:
 def input_of_file(data: bytes, spec: ImageInput) -> Tensor:
     """The bytes of a JPEG, WebP or PNG file from a stranger -> the network's input, float32 (1, 3, H, W).
 
-    One of the input's very size is taken as the crop that it is; any other is a photo, to be resized and cropped.
+    One of the input's very size, or of another that the network takes, is taken as the crop that it is; any other is a
+    photo, to be resized and cropped.
     Raises ImageError for anything else, and above `MAX_PIXELS`.
     """
     try:
         image = decode_image(data, "the frame", max_pixels=MAX_PIXELS, formats=FORMATS)
-        if image.size == (spec.width, spec.height):
+        if not why_not(spec, (image.height, image.width)):
             return normalise(np.asarray(image), spec)
         return preprocess(image, spec)
     except MemoryError as error:

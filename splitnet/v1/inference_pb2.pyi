@@ -162,10 +162,15 @@ class ImageInput(_message.Message):
     INTERPOLATION_FIELD_NUMBER: _builtins.int
     MEAN_FIELD_NUMBER: _builtins.int
     STD_FIELD_NUMBER: _builtins.int
+    MULTIPLE_FIELD_NUMBER: _builtins.int
     height: _builtins.int
     width: _builtins.int
     resize_short: _builtins.int
     interpolation: _builtins.str
+    multiple: _builtins.int
+    """Where it is not 0, the size is only what a photo gets unless asked otherwise: every other whose sides are multiples of
+    this works too, up to 4 times as many pixels.
+    """
     @_builtins.property
     def mean(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
     @_builtins.property
@@ -179,10 +184,11 @@ class ImageInput(_message.Message):
         interpolation: _builtins.str = ...,
         mean: _abc.Iterable[_builtins.float] | None = ...,
         std: _abc.Iterable[_builtins.float] | None = ...,
+        multiple: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "interpolation", b"interpolation", "mean", b"mean", "resize_short", b"resize_short", "std", b"std", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "interpolation", b"interpolation", "mean", b"mean", "multiple", b"multiple", "resize_short", b"resize_short", "std", b"std", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,6 +230,7 @@ class Cut(_message.Message):
     MACS_BEFORE_FIELD_NUMBER: _builtins.int
     MACS_AFTER_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
+    FREE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     dtype: _builtins.str
     macs_before: _builtins.int
@@ -236,6 +243,10 @@ class Cut(_message.Message):
     def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___Crossing]:
         """The other tensors, in the order in which a frame carries them behind the first."""
 
+    @_builtins.property
+    def free(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The axes of `shape` whose length follows the image's size."""
+
     def __init__(
         self,
         *,
@@ -245,10 +256,11 @@ class Cut(_message.Message):
         macs_before: _builtins.int = ...,
         macs_after: _builtins.int = ...,
         more: _abc.Iterable[Global___Crossing] | None = ...,
+        free: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "macs_after", b"macs_after", "macs_before", b"macs_before", "more", b"more", "name", b"name", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "free", b"free", "macs_after", b"macs_after", "macs_before", b"macs_before", "more", b"more", "name", b"name", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -260,20 +272,26 @@ class Crossing(_message.Message):
 
     SHAPE_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
+    FREE_FIELD_NUMBER: _builtins.int
     dtype: _builtins.str
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Without the batch dimension."""
+
+    @_builtins.property
+    def free(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """As in Cut."""
 
     def __init__(
         self,
         *,
         shape: _abc.Iterable[_builtins.int] | None = ...,
         dtype: _builtins.str = ...,
+        free: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "free", b"free", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -396,7 +414,7 @@ class InferRequest(_message.Message):
     """Fingerprint of the bundle whose edge graph made the frame."""
     cut: _builtins.str
     frame: _builtins.bytes
-    """A featcodec frame of one tensor of shape (1, *cut.shape). At the cut `input` a JPEG, WebP or PNG file is one, too: of the
+    """A featcodec frame of one tensor of shape (1, *cut.shape); free axes may have another length. At the cut `input` a JPEG, WebP or PNG file is one, too: of the
     input's very size it is taken as it is, else resized and cropped.
     """
     top_k: _builtins.int

@@ -72,7 +72,11 @@ class ModelSummary:
 
 @dataclass(frozen=True, slots=True)
 class CutInfo:
-    """A served cut; `shape` has no batch dimension, `more` are shapes and dtypes of the other tensors that cross."""
+    """A served cut; `shape` has no batch dimension, `more` are shapes and dtypes of the other tensors that cross.
+
+    `free` has for each tensor that crosses, the first one in front, the axes that follow the image's size; it is empty
+    where none has any.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -80,6 +84,7 @@ class CutInfo:
     macs_before: int
     macs_after: int
     more: tuple[tuple[tuple[int, ...], str], ...] = ()
+    free: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

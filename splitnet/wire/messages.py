@@ -218,19 +218,10 @@ def model_to_message(model: ModelInfo) -> pb.GetModelResponse:
             interpolation=image.interpolation,
             mean=image.mean,
             std=image.std,
+            multiple=image.multiple,
         ),
         tensor=None if tensor is None else pb.TensorInput(shape=tensor.shape),
-        cuts=[
-            pb.Cut(
-                name=cut.name,
-                shape=cut.shape,
-                dtype=cut.dtype,
-                macs_before=cut.macs_before,
-                macs_after=cut.macs_after,
-                more=[pb.Crossing(shape=shape, dtype=dtype) for shape, dtype in cut.more],
-            )
-            for cut in model.cuts
-        ],
+        cuts=[_cut_to_message(cut) for cut in model.cuts],
         tasks=[pb.Task(name=name, kind=kind) for name, kind in model.tasks.items()],
         codec_stages=model.codec_stages,
         max_frame_bytes=model.max_frame_bytes,
@@ -242,20 +233,39 @@ def model_from_message(message: pb.GetModelResponse) -> ModelInfo:
     return ModelInfo(
         summary=summary_from_message(message.summary),
         input=_input_from_message(message),
-        cuts=tuple(
-            CutInfo(
-                cut.name,
-                tuple(cut.shape),
-                cut.dtype,
-                cut.macs_before,
-                cut.macs_after,
-                tuple((tuple(one.shape), one.dtype) for one in cut.more),
-            )
-            for cut in message.cuts
-        ),
+        cuts=tuple(_cut_from_message(cut) for cut in message.cuts),
         tasks={task.name: task.kind for task in message.tasks},
         codec_stages=tuple(message.codec_stages),
         max_frame_bytes=message.max_frame_bytes,
+    )
+
+
+def _cut_to_message(cut: CutInfo) -> pb.Cut:
+    free = cut.free or ((),) * (1 + len(cut.more))
+    return pb.Cut(
+        name=cut.name,
+        shape=cut.shape,
+        dtype=cut.dtype,
+        macs_before=cut.macs_before,
+        macs_after=cut.macs_after,
+        more=[
+            pb.Crossing(shape=shape, dtype=dtype, free=axes)
+            for (shape, dtype), axes in zip(cut.more, free[1:], strict=True)
+        ],
+        free=free[0],
+    )
+
+
+def _cut_from_message(cut: pb.Cut) -> CutInfo:
+    free = (tuple(cut.free), *(tuple(one.free) for one in cut.more))
+    return CutInfo(
+        cut.name,
+        tuple(cut.shape),
+        cut.dtype,
+        cut.macs_before,
+        cut.macs_after,
+        tuple((tuple(one.shape), one.dtype) for one in cut.more),
+        free if any(free) else (),
     )
 
 
@@ -273,6 +283,7 @@ def _input_from_message(message: pb.GetModelResponse) -> ImageInput | TensorInpu
                 "interpolation": spec.interpolation,
                 "mean": tuple(spec.mean),
                 "std": tuple(spec.std),
+                "multiple": spec.multiple,
             }
         )
     except ValueError as error:

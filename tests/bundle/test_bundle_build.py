@@ -245,3 +245,13 @@ def test_progress_counts_up_to_the_end(tiny_network: Path, tmp_path: Path) -> No
 def test_a_zoo_network_needs_no_description(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="are for imported networks"):
         build_bundle("efficientnet-lite0", tmp_path / "b", cuts="all", options=ImportOptions(size=(8, 8)))
+
+
+def test_the_best_cuts_are_built_by_default_and_beside_others(tiny_network: Path, tmp_path: Path) -> None:
+    best = build_bundle(tiny_network, tmp_path / "best")
+    # c2, r2 and pool cost the device what flat does and send more; c1 sends what r1 does, and the later of both counts.
+    assert [cut.name for cut in best.manifest.built_cuts] == ["r1", "flat"]
+    more = build_bundle(tiny_network, tmp_path / "more", cuts=["c2", "best", "input"])
+    assert [cut.name for cut in more.manifest.built_cuts] == ["input", "r1", "c2", "flat"]
+    with pytest.raises(UsageError, match="no cut 'bset'"):
+        build_bundle(tiny_network, tmp_path / "b", cuts=["best", "bset"])

@@ -17,7 +17,7 @@ from splitnet.cloud.service import InferenceService
 from splitnet.edge import Edge
 from splitnet.edge.encoder import EdgeEncoder
 from splitnet.errors import BundleError, InvalidRequestError, UsageError
-from splitnet.precision.apply import set_edge_precision
+from splitnet.precision.apply import Precision, set_edge_precision
 from splitnet.wire.exchange import InferenceRequest
 from splitnet.wire.messages import model_from_message, model_to_message
 
@@ -113,7 +113,7 @@ def test_what_is_for_one_tensor_says_so(bundle: Bundle, photos: tuple[Path, ...]
 
 
 @pytest.mark.parametrize("precision", ["int8", "float16"])
-def test_fewer_bits(precision: str, bundle: Bundle, photos: tuple[Path, ...], tmp_path: Path) -> None:
+def test_fewer_bits(precision: Precision, bundle: Bundle, photos: tuple[Path, ...], tmp_path: Path) -> None:
     made, reports = set_edge_precision(bundle, precision, photos, cuts=[CUT], out=tmp_path / "b")
     assert [report.cut for report in reports] == [CUT]
     with Edge(made, cut=CUT) as edge, Edge(bundle, cut=CUT) as before:
