@@ -225,14 +225,25 @@ def test_nan_is_a_difference_unless_both_have_it() -> None:
     cut = Cut(name="c", tensor="c", shape=(2,), macs_before=0, macs_after=0)
     task = Task(name="t", kind="tensor", input="s", output="y")
     whole = np.array([[1.0, np.nan]], np.float32)
-    assert compare(cut, task, whole.copy(), whole) == 0.0
+    assert compare(cut, task, whole.copy(), whole, 1.0) == 0.0
     for split in (np.ones_like(whole), np.full_like(whole, np.nan)):
         with pytest.raises(VerificationError, match="cut c: the tensor 'y' differs"):
-            compare(cut, task, split, whole)
+            compare(cut, task, split, whole, 1.0)
         with pytest.raises(VerificationError, match="cut c: the tensor 'y' differs"):
-            compare(cut, task, whole, split)
+            compare(cut, task, whole, split, 1.0)
     with pytest.raises(VerificationError, match=r"is float32 \(1, 1\) split, float32 \(1, 2\) in the whole"):
-        compare(cut, task, whole[:, :1], whole)
+        compare(cut, task, whole[:, :1], whole, 1.0)
+
+
+def test_differences_are_shares_of_the_largest_value_of_any_input() -> None:
+    cut = Cut(name="c", tensor="c", shape=(1,), macs_before=0, macs_after=0)
+    task = Task(name="t", kind="tensor", input="s", output="y")
+    faint = np.array([[1e-5]], np.float32)
+    assert compare(cut, task, faint + np.float32(1e-7), faint, 1.0) == pytest.approx(1e-7, rel=0.01)
+    with pytest.raises(VerificationError, match=r"differs from the whole network by 0\.01 of its largest value"):
+        compare(cut, task, faint + np.float32(1e-7), faint, 1e-5)
+    with pytest.raises(VerificationError, match="by inf of"):
+        compare(cut, task, faint, np.zeros_like(faint), 0.0)
 
 
 def test_progress_counts_up_to_the_end(tiny_network: Path, tmp_path: Path) -> None:
