@@ -62,6 +62,7 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate 
 	$(PYTHON) -m benchmarks.hostile
 	$(PYTHON) -m benchmarks.reload
 	$(PYTHON) -m benchmarks.build
+	$(if $(FACES),$(PYTHON) -m benchmarks.faces --faces $(FACES))
 	$(PYTHON) -m benchmarks.link
 	$(PYTHON) -m benchmarks.precision $(if $(DATA),--data $(DATA))
 	$(PYTHON) -m benchmarks.fidelity $(if $(DATA),--data $(DATA)) --cut block4,block7,block10

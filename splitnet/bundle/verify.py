@@ -116,7 +116,7 @@ def _largest(array: Array) -> float:
 
 
 def compare(cut: Cut, task: Task, split: Array, whole: Array, scale: float) -> float:
-    """Largest difference relative to `scale`, the task's largest value. Raises VerificationError as `Verifier.check`."""
+    """Largest difference as a share of `scale`, the task's largest value. Raises VerificationError, as `check` does."""
     place = f"cut {cut.name}: the tensor {task.output!r}"
     if split.shape != whole.shape or split.dtype != whole.dtype:
         raise VerificationError(
