@@ -47,7 +47,7 @@ def from_bundle(directory: Path, cuts: Sequence[str], sources: Sequence[str], li
     spec = bundle.manifest.input
     paths = list(photos(sources, kind=spec.kind))[:limit]
     tensors = [load_inputs([path], spec) for path in paths]
-    for cut in cuts or [one.name for one in bundle.manifest.built_cuts]:
+    for cut in cuts or [one.name for one in bundle.manifest.built_cuts if not one.more]:
         encoder = EdgeEncoder(bundle, cut)
         yield Maps(cut, "float32", tuple(encoder.features(tensor)[0] for tensor in tensors))
 

@@ -11,7 +11,7 @@ from splitnet.bundle.imported import from_networks, is_imported, with_heads
 from splitnet.bundle.load import Bundle
 from splitnet.bundle.manifest import Crossing, Cut, Manifest, Task
 from splitnet.bundle.sizes import multiple_of
-from splitnet.bundle.source import ImportOptions, Source, SourceTask, from_zoo, safe_name, unique
+from splitnet.bundle.source import LONGEST_NAME, ImportOptions, Source, SourceTask, from_zoo, safe_name, unique
 from splitnet.bundle.transform import Calibration, stage_transforms
 from splitnet.bundle.write import Staging
 from splitnet.errors import UsageError
@@ -227,7 +227,8 @@ def _cut(staging: Staging, split: SplitNetwork, name: str, point: CutPoint, buil
 
 def _cut_name(point: CutPoint) -> str:
     """A cut is called as its tensor; of several, as the one computed last and how many more there are."""
-    return safe_name(point.tensor) + (f"-and-{len(point.more)}" if point.more else "")
+    behind = f"-and-{len(point.more)}" if point.more else ""
+    return safe_name(point.tensor)[: LONGEST_NAME - len(behind)] + behind
 
 
 def _dtype(one: CrossingTensor) -> Literal["float32", "float16"]:

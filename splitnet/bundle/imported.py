@@ -193,6 +193,8 @@ def _input(model: onnx.ModelProto, options: ImportOptions, label: str) -> Input:
     (value,) = inputs(model.graph)
     shape = tuple(dim.dim_value for dim in dims_of(value)[1:])
     if not _is_image(value, options):
+        if min(shape, default=1) < 1:
+            raise UsageError(f"{label.partition(' ')[0]}: an input of shape {shape} has no values")
         return TensorInput(tensor=value.name, shape=shape)
     _, height, width = shape
     try:

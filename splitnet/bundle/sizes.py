@@ -7,13 +7,10 @@ from collections.abc import Sequence
 
 from splitnet.bundle.manifest import Crossing, ImageInput, Input
 from splitnet.errors import UsageError
-from splitnet.graph.sides import MOST_SIDE
+from splitnet.graph.sides import MARGIN, MOST_SIDE
 
 MOST_PIXELS_FACTOR = 4
 """Images have at most this many times the pixels of the nominal size: what a service is asked for stays bounded."""
-
-_MARGIN = 4
-"""Positions on a free axis beyond its share: maps of convolutions without padding grow a little faster than images."""
 
 
 def multiple_of(spec: Input) -> int:
@@ -70,7 +67,21 @@ def most_values(one: Crossing) -> int:
     """Values of the tensor for one image, at most: those of the nominal size where nothing of it is free."""
     if not one.free:
         return math.prod(one.shape)
-    sides = (side + _MARGIN if axis in one.free else side for axis, side in enumerate(one.shape))
+    sides = (side + MARGIN if axis in one.free else side for axis, side in enumerate(one.shape))
+    return MOST_PIXELS_FACTOR * math.prod(sides)
+
+
+def longest(one: Crossing, axis: int, spec: ImageInput) -> int:
+    """The length of a free axis for an image with one side as long as there may be."""
+    return -(-one.shape[axis] * MOST_SIDE // min(spec.height, spec.width)) + MARGIN
+
+
+def most_together(one: Crossing, two: Crossing) -> int:
+    """Values, at most, of what an operator makes of two tensors of equal rank position by position, for one image."""
+    sides = (
+        max(mine, yours) + (MARGIN if axis in one.free or axis in two.free else 0)
+        for axis, (mine, yours) in enumerate(zip(one.shape, two.shape, strict=True))
+    )
     return MOST_PIXELS_FACTOR * math.prod(sides)
 
 

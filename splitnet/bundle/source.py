@@ -129,9 +129,13 @@ def from_zoo(name: str) -> Source:
     )
 
 
+LONGEST_NAME = 100
+"""Characters of a name in a manifest."""
+
+
 def safe_name(text: str) -> str:
     """`text` in the characters that names in a manifest may have."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")[:100] or "x"
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")[:LONGEST_NAME] or "x"
 
 
 def unique(names: Sequence[str]) -> tuple[str, ...]:

@@ -58,7 +58,9 @@ class Verifier:
             self._inputs += others
         # Of all inputs: where an output is next to nothing, as a map of text is where there is none, rounding in the
         # engine's optimised graphs is a large share of it, in the whole network as much as in its halves.
-        self._scales = [max(_largest(output) for output in of_task) for of_task in zip(*self._expected, strict=True)]
+        self._scales = [
+            max(_largest_finite(output) for output in of_task) for of_task in zip(*self._expected, strict=True)
+        ]
         self._heads = {task.name: OnnxGraph(path / task.head) for task in tasks if task.head is not None}
 
     def check(self, cut: Cut) -> float:
@@ -113,6 +115,11 @@ def _random_photos(image: ImageInput, batch: int, generator: np.random.Generator
 
 def _largest(array: Array) -> float:
     return float(np.abs(array.astype(np.float64)).max()) if array.size else 0.0
+
+
+def _largest_finite(array: Array) -> float:
+    # Beside infinity, any difference would be nothing.
+    return _largest(array[np.isfinite(array)])
 
 
 def compare(cut: Cut, task: Task, split: Array, whole: Array, scale: float) -> float:

@@ -12,6 +12,7 @@ import typer
 from splitnet.errors import UsageError
 
 if TYPE_CHECKING:
+    from splitnet.bundle import Bundle
     from splitnet.calibrate.calibration import Method as Chosen
     from splitnet.calibrate.curve import Curve
     from splitnet.cli.progress import Report
@@ -28,7 +29,9 @@ class Method(StrEnum):
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="Bundle to add the profiles to; it is replaced at the end.")],
     data: Annotated[Path, typer.Option(help="Folder of photos (or .npy files), unlabelled; some hundreds are good.")],
-    cuts: Annotated[str, typer.Option(help="Names with commas between them; all cuts of the bundle.")] = "",
+    cuts: Annotated[
+        str, typer.Option(help="Names with commas between them; all cuts of the bundle that a transform can be for.")
+    ] = "",
     method: Annotated[
         Method, typer.Option(help="fisher takes gradients (networks of the zoo), probing adds noise (any network).")
     ] = Method.auto,
@@ -60,7 +63,7 @@ def calibrate(
 
     opened = Bundle.load(bundle)
     names = [name.strip() for name in cuts.split(",") if name.strip()]
-    names = names or [cut.name for cut in opened.manifest.built_cuts if not opened.manifest.is_input(cut)]
+    names = names or _suitable(opened)
     for name in names:
         opened.cut(name)
     if draws % 2:
@@ -83,8 +86,11 @@ def calibrate(
     additions: list[Calibration] = []
     runs = []
     with Report() as report:
-        for name in names:
-            run = CutCalibration(opened, name, photos, settings, folder, partial(_advance, report, name))
+        # All of them before the first: what is wrong with one should not cost minutes for the others.
+        calibrations = [
+            CutCalibration(opened, name, photos, settings, folder, partial(_advance, report, name)) for name in names
+        ]
+        for name, run in zip(names, calibrations, strict=True):
             found = run.run()
             step = default_step(found.curve, fidelity)
             curve = found.curve.model_dump_json(indent=1).encode() + b"\n"
@@ -99,6 +105,19 @@ def calibrate(
     if work is None and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     typer.echo(f"wrote {written.path}, fingerprint {written.fingerprint}")
+
+
+def _suitable(bundle: Bundle) -> list[str]:
+    """The cuts of one tensor that is a vector or feature maps; says which others there are."""
+    manifest = bundle.manifest
+    built = [cut for cut in manifest.built_cuts if not manifest.is_input(cut)]
+    suitable = [cut.name for cut in built if not cut.more and len(cut.shape) in (1, 3)]
+    left = [cut.name for cut in built if cut.name not in suitable]
+    if not suitable:
+        raise UsageError(f"{bundle.path} has no cut that a transform can be for: one vector or one set of feature maps")
+    if left:
+        typer.echo(f"left out: {', '.join(left)} (a transform is for one tensor, feature maps or a vector)")
+    return suitable
 
 
 def _advance(report: Report, cut: str, what: str, done: int, total: int) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 import featcodec
 from featcodec.frame import MAGIC
 from splitnet.bundle.manifest import Crossing, Cut, ImageInput
-from splitnet.bundle.sizes import MOST_PIXELS_FACTOR, most_values, takes, why_not
+from splitnet.bundle.sizes import MOST_PIXELS_FACTOR, longest, most_together, most_values, takes, why_not
 from splitnet.cloud.model import CloudModel
 from splitnet.errors import FingerprintError, ImageError, InvalidRequestError, OverloadedError
 from splitnet.runtime import Array
@@ -68,23 +70,38 @@ def decode_frame(frame: bytes, model: CloudModel, cut: Cut) -> Content:
         for found, one in zip(tensors, cut.crossing, strict=True)
     ):
         raise InvalidRequestError(f"the frame holds {held(tensors)}; cut {cut.name} takes {_expected(cut)}")
-    _check_size(tensors, cut, photo)
+    if any(one.free for one in cut.crossing):
+        assert isinstance(manifest.input, ImageInput)
+        _check_size(tensors, cut, manifest.input, photo is not None)
     if not all(map(all_finite, tensors)):
         raise InvalidRequestError(f"the frame for cut {cut.name} holds NaN or infinity")
     return Content(tensors, False)
 
 
-def _check_size(tensors: Sequence[Array], cut: Cut, photo: ImageInput | None) -> None:
-    """Each within its own share of an image of the largest size: `featcodec.Limits` know the largest tensor alone."""
+def _check_size(tensors: Sequence[Array], cut: Cut, spec: ImageInput, is_photo: bool) -> None:
+    """Each within its own share of an image of the largest size: `featcodec.Limits` know the largest tensor alone.
+
+    And every two together: where one is a row and the other a column, what an operator makes of both is their product.
+    """
     for found, one in zip(tensors, cut.crossing, strict=True):
-        if found.size > most_values(one):
+        sides = found.shape[1:]
+        flat = len(one.free) < 2
+        if found.size > most_values(one) or not (
+            flat or all(sides[axis] <= longest(one, axis, spec) for axis in one.free)
+        ):
             raise InvalidRequestError(
                 f"the frame holds {found.dtype} {found.shape}, at the nominal size it is {(1, *one.shape)}: send an"
                 f" image of at most {MOST_PIXELS_FACTOR} times the nominal number of pixels"
             )
-    if photo is not None:
+    for (first, one), (second, two) in combinations(zip(tensors, cut.crossing, strict=True), 2):
+        if first.ndim == second.ndim and math.prod(map(max, first.shape, second.shape)) > most_together(one, two):
+            raise InvalidRequestError(
+                f"the frame holds {held(tensors)}, which are of no one image: send what the edge graph of cut"
+                f" {cut.name} makes of one"
+            )
+    if is_photo:
         height, width = tensors[0].shape[2:]
-        reason = why_not(photo, (height, width))
+        reason = why_not(spec, (height, width))
         if reason:
             raise InvalidRequestError(f"the frame holds an image of {height}x{width}: {reason}")
 

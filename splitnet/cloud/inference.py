@@ -37,16 +37,17 @@ def run_batch(jobs: Sequence[Job], waiting: int = 0) -> list[Outcome]:
                 log.error("decoding failed", exc_info=error.__cause__, model=job.request.model, cut=job.cut.name)
             outcomes[job] = error
             continue
-        if job.cancelled:
-            outcomes[job] = CancelledError("the request was cancelled")
-        elif job.expired(time.perf_counter()):
-            outcomes[job] = LateError("the deadline passed before the request reached the network")
+        if (outcome := _given_up(job)) is not None:
+            outcomes[job] = outcome
         else:
-            # A network exported with a fixed batch takes one at a time.
-            alone = None if job.model.batches else id(job)
-            kind = (alone, content.coefficients, *[one.shape for one in content.values])
-            parts.setdefault(kind, []).append((job, content))
+            parts.setdefault((content.coefficients, *[one.shape for one in content.values]), []).append((job, content))
     for part in parts.values():
+        if len(parts) > 1:
+            # What came before took its time.
+            outcomes |= {job: error for job, _ in part if (error := _given_up(job)) is not None}
+            part = [one for one in part if one[0] not in outcomes]
+            if not part:
+                continue
         try:
             _run_part(part, outcomes, waiting)
         except ServiceError as error:
@@ -57,6 +58,14 @@ def run_batch(jobs: Sequence[Job], waiting: int = 0) -> list[Outcome]:
             failure.__cause__ = error
             outcomes |= {job: failure for job, _ in part}
     return [outcomes[job] for job in jobs]
+
+
+def _given_up(job: Job) -> ServiceError | None:
+    if job.cancelled:
+        return CancelledError("the request was cancelled")
+    if job.expired(time.perf_counter()):
+        return LateError("the deadline passed before the request reached the network")
+    return None
 
 
 def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], waiting: int) -> None:
@@ -70,7 +79,7 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], wai
         if any(len(output) != len(part) for _, output in outputs):
             raise ModelError("an output's first dimension is not the batch")
     except ModelError as error:
-        if nominal(first.cut, content):
+        if nominal(first.cut, content) or "alloc" in str(error).lower():
             raise
         raise _no_size(first, content, error) from error
     answered = time.perf_counter()

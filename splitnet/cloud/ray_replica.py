@@ -17,6 +17,7 @@ from splitnet.cloud.boundary import retry_details
 from splitnet.cloud.config.assemble import build_service
 from splitnet.cloud.config.loading import read_config, with_options
 from splitnet.cloud.config.schema import ServeConfig
+from splitnet.cloud.heap import share_heap
 from splitnet.cloud.ray_ingress import TIME_LEFT
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.servicer import InferenceServicer
@@ -80,6 +81,7 @@ class Replica:
 
     def make_service(self, settings: ReplicaSettings) -> InferenceService:
         """The core. Raises BundleError, ModelError."""
+        share_heap()
         return build_service(settings.service)
 
     async def ListModels(self, request: pb.ListModelsRequest, grpc_context: Any) -> pb.ListModelsResponse:

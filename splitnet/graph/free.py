@@ -9,7 +9,7 @@ import onnx
 from splitnet.errors import ModelError
 from splitnet.graph.inputs import dims_of
 from splitnet.graph.shapes import Tensor, shapes
-from splitnet.graph.sides import doubled, no_other_size
+from splitnet.graph.sides import MARGIN, doubled, no_other_size
 from splitnet.graph.tensors import inputs
 
 Free = Mapping[str, tuple[int, ...]]
@@ -26,7 +26,7 @@ def free_axes(
     """Free axes of the tensors in `wanted`, found by doubling the image's height, then its width.
 
     `types` are the tensors at the size that `model` says. A tensor is left out where its rank or its batch dimension
-    changes with the size: nothing can be cut there.
+    changes with the size, or where it grows faster than the image, beyond `MARGIN`: nothing can be cut there.
 
     Raises
     ------
@@ -48,6 +48,9 @@ def free_axes(
                     raise ModelError(no_other_size(size, what))
                 free.pop(name, None)
             elif name in free:
-                pairs = zip(before.shape[1:], after.shape[1:], strict=True)
+                pairs = list(zip(before.shape[1:], after.shape[1:], strict=True))
                 free[name].update(axis for axis, (one, other) in enumerate(pairs) if one != other)
+                # Longer than its share of an image: a service could not tell what is too large.
+                if name not in outputs and any(other - 2 * one > 2 * MARGIN for one, other in pairs):
+                    free.pop(name)
     return {name: tuple(sorted(axes)) for name, axes in free.items()}

@@ -21,7 +21,7 @@ def single_input(model: onnx.ModelProto, label: str) -> onnx.ValueInfoProto:
     values = inputs(model.graph)
     if len(values) != 1:
         found = ", ".join(value.name for value in values[:8]) or "none"
-        raise ModelError(f"{label} needs exactly one input, an image; it has {len(values)}: {found}")
+        raise ModelError(f"{label} needs exactly one input; it has {len(values)}: {found}")
     for dim in dims_of(values[0]):
         # Some exporters write -1 for a free dimension.
         if dim.HasField("dim_value") and dim.dim_value <= 0:

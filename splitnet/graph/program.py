@@ -136,7 +136,7 @@ def export_program(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path} is not a program saved by torch.export.save: {_line(error)}") from error
     if len(program.graph_signature.user_inputs) != 1:
         count = len(program.graph_signature.user_inputs)
-        raise ModelError(f"{path} needs exactly one input, an image; it has {count}")
+        raise ModelError(f"{path} needs exactly one input; it has {count}")
     return _translate(program, str(path), "", INPUT if _takes_image(program) else NO_IMAGE)
 
 

@@ -6,6 +6,11 @@ MOST_SIDE = 8192
 """Of an image, in pixels."""
 
 
+MARGIN = 4
+"""Positions on a free axis beyond its share: maps of convolutions without padding grow a little faster than images. A
+tensor whose axis needs more is no cut."""
+
+
 def another(size: tuple[int, int], multiple: int) -> tuple[int, int]:
     """Another size to try beside (height, width): both sides differ, by different lengths, and from each other.
 

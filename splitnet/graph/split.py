@@ -11,7 +11,7 @@ import onnx
 
 from splitnet.errors import ModelError
 from splitnet.graph.cost import macs, operands
-from splitnet.graph.cuts import MOST_TENSORS, Flow, trace
+from splitnet.graph.cuts import MOST_TENSORS, trace
 from splitnet.graph.extract import extract, tidy
 from splitnet.graph.free import Free, free_axes
 from splitnet.graph.shapes import Tensor, shapes
@@ -160,7 +160,7 @@ def split_network(
     if multiple:
         batched &= free.keys()
     cost = [0, *accumulate(macs(node, types) for node in nodes)]
-    allowed = batched & {name for name in crossing if types[name].type in _DTYPES}
+    allowed = {name for name in batched & set(crossing) if types[name].type in _DTYPES and 0 not in types[name].shape}
     if candidates is not None:
         crossings = [(names, at) for names, at in crossings if len(names) == 1 and names[0] in set(candidates)]
     points = [
@@ -170,7 +170,7 @@ def split_network(
     ]
     cuts = _worth_keeping(points)
     if not cuts or (shared is not None and shared not in outputs and shared not in batched):
-        raise ModelError(_no_cut(flow, types, batched))
+        raise ModelError(_no_cut([names for names, _ in crossings], types, allowed, batched))
     network = SplitNetwork(model, source.name, tuple(outputs), shared, cuts, types, free_batch, free)
     return _reduced(network)
 
@@ -210,21 +210,23 @@ def _nbytes(point: CutPoint) -> int:
     return sum(one.nbytes for one in point.crossing)
 
 
-def _no_cut(flow: Flow, types: Mapping[str, Tensor], batched: set[str]) -> str:
+def _no_cut(
+    crossings: Sequence[tuple[str, ...]], types: Mapping[str, Tensor], allowed: set[str], batched: set[str]
+) -> str:
     """What stands in the way at the place where fewest tensors cross."""
-    sets = [(name,) for name, _ in flow.crossings[1:]] + [names for names, _ in flow.together]
-    if not sets:
+    if not crossings:
         return (
-            f"the network cannot be split: between input and output more than {MOST_TENSORS} tensors cross everywhere"
+            f"the network cannot be split: between its input and its output there is no tensor, or more than"
+            f" {MOST_TENSORS} cross everywhere"
         )
-    for name in min(sets, key=len):
-        if types[name].type not in _DTYPES:
-            kind = onnx.TensorProto.DataType.Name(types[name].type)
-            return f"the network cannot be split: the tensor {name!r} crosses and is {kind}, not float32 or float16"
-        if name not in batched:
-            shape = types[name].shape
-            return f"the network cannot be split: the tensor {name!r} crosses without a batch in front: {shape}"
-    return "the network cannot be split: there is no tensor between its input and its output"
+    name = next((name for name in min(crossings, key=len) if name not in allowed), min(crossings, key=len)[0])
+    if types[name].type not in _DTYPES:
+        kind = onnx.TensorProto.DataType.Name(types[name].type)
+        return f"the network cannot be split: the tensor {name!r} crosses and is {kind}, not float32 or float16"
+    if name not in batched:
+        what = f"the tensor {name!r} of shape {types[name].shape} crosses"
+        return f"the network cannot be split: {what} and has no batch in front, or does not follow the image's size"
+    return f"the network cannot be split: the tensor that all outputs share has no batch in front, or {name!r} is empty"
 
 
 def _batched(model: onnx.ModelProto, types: dict[str, Tensor], names: Sequence[str], free_batch: bool) -> set[str]:

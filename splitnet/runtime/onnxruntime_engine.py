@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,10 +70,10 @@ class OnnxGraph:
         options.inter_op_num_threads = inter_threads
         if inter_threads > 1:
             options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-        _share_memory()
-        options.add_session_config_entry("session.use_env_allocators", "1")
-        # Weights apart: they go back to the system with their graph.
-        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+        if _share_memory():
+            options.add_session_config_entry("session.use_env_allocators", "1")
+            # Weights apart: they go back to the system with their graph.
+            options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         # Warnings about graph clean-ups are not for users, and errors come as exceptions anyway.
         options.log_severity_level = 4
         name = name or (model.name if isinstance(model, Path) else "graph")
@@ -86,11 +87,18 @@ class OnnxGraph:
         self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
         self.outputs = tuple(_spec(node) for node in self._session.get_outputs())
         self._all = [output.name for output in self.outputs]
+        self._options = None
+        if any(side is None for spec in self.inputs for side in spec.shape[1:]):
+            # Each size would leave what it took in the arena, and sizes are without number.
+            self._options = ort.RunOptions()
+            self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
         """Compute `outputs` (all of them, in order, when None) from named inputs."""
         try:
-            results: list[Array] = self._session.run(self._all if outputs is None else list(outputs), dict(feeds))
+            results: list[Array] = self._session.run(
+                self._all if outputs is None else list(outputs), dict(feeds), self._options
+            )
         except Exception as error:
             raise ModelError(f"ONNX Runtime failed in {self.name}: {_first_line(error)}") from error
         return results
@@ -109,17 +117,21 @@ def choose_providers(wanted: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 @functools.cache
-def _share_memory() -> None:
-    """One arena for what all graphs of the process compute, that grows by what is asked for.
+def _share_memory() -> bool:
+    """One arena for what all graphs of the process compute, that grows by what is asked for; whether there is one.
 
     Each graph would have one of its own, doubled whenever it grows: half as much memory again for six graphs that never
     run at the same time.
     """
+    # Elsewhere ONNX Runtime makes no arena here, and each graph's own is better than none.
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     no_limit, as_requested, default = 0, 1, -1
     # Some versions refuse a second one; then graphs use what the application made.
     with contextlib.suppress(Exception):
         ort.create_and_register_allocator(memory, ort.OrtArenaCfg(no_limit, as_requested, default, default))
+    return True
 
 
 def _spec(node: ort.NodeArg) -> TensorSpec:

@@ -414,8 +414,9 @@ class InferRequest(_message.Message):
     """Fingerprint of the bundle whose edge graph made the frame."""
     cut: _builtins.str
     frame: _builtins.bytes
-    """A featcodec frame of one tensor of shape (1, *cut.shape); free axes may have another length. At the cut `input` a JPEG, WebP or PNG file is one, too: of the
-    input's very size it is taken as it is, else resized and cropped.
+    """A featcodec frame of the tensors that cross, each of shape (1, *shape); free axes may have another length. At the cut
+    `input` a JPEG, WebP or PNG file is one, too: of a size that the network takes it is taken as it is, else resized and
+    cropped.
     """
     top_k: _builtins.int
     """Number of classes that classification returns. 0: five."""

@@ -287,7 +287,8 @@ def _input_from_message(message: pb.GetModelResponse) -> ImageInput | TensorInpu
             }
         )
     except ValueError as error:
-        raise InternalError(f"the server describes an input that makes no sense: {message.input}") from error
+        described = " ".join(str(message.tensor if message.HasField("tensor") else message.input).split())
+        raise InternalError(f"the server describes an input that makes no sense: {described}") from error
 
 
 def wanted_to_message(wanted: Wanted) -> pb.FetchBundleRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from splitnet.bundle.manifest import Crossing, ImageInput
-from splitnet.bundle.sizes import at_size, most_values, resized, shape_text, takes, why_not
+from splitnet.bundle.sizes import at_size, longest, most_together, most_values, resized, shape_text, takes, why_not
 from splitnet.errors import UsageError
 
 IMAGE = ImageInput(tensor="x", height=32, width=48, resize_short=40, mean=(0, 0, 0), std=(1, 1, 1), multiple=8)
@@ -50,3 +50,18 @@ def test_what_a_tensor_may_be() -> None:
     fixed = Crossing(tensor="t", shape=(4, 10, 12))
     assert (most_values(fixed), shape_text(fixed)) == (480, "4x10x12")
     assert not takes(fixed, (4, 10, 13))
+
+
+def test_an_axis_is_no_longer_than_for_the_longest_side_of_an_image() -> None:
+    spec = ImageInput(tensor="x", height=640, width=640, resize_short=640, mean=(0, 0, 0), std=(1, 1, 1), multiple=32)
+    maps = Crossing(tensor="m", shape=(24, 80, 80), free=(1, 2))
+    # An eighth of 8,192 pixels, and the margin: a row of all the positions that 4 images have would be none.
+    assert longest(maps, 1, spec) == 1028
+    assert longest(maps, 1, spec) < most_values(maps) // 24
+
+
+def test_two_tensors_of_one_image_have_no_more_together_than_the_larger() -> None:
+    one, two = (
+        Crossing(tensor=name, shape=shape, free=(1, 2)) for name, shape in (("a", (4, 8, 8)), ("b", (2, 16, 16)))
+    )
+    assert most_together(one, two) == 4 * 4 * 20 * 20

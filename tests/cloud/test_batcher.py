@@ -70,7 +70,7 @@ def _job(
     return Job(request, caller, model, named, (), time.perf_counter(), deadline, answer)
 
 
-_MODEL = SimpleNamespace()
+_MODEL = SimpleNamespace(batches=True)
 
 
 async def _answer(job: Job) -> InferenceResponse:
@@ -110,6 +110,21 @@ async def test_what_waits_becomes_batches_of_one_group(start: Any, workers: Work
         await _answer(job)
     assert sorted(len(batch) for batch in workers.batches) == [1, 1, 1, 4, 4]
     assert all(len({job.cut.name for job in batch}) == 1 for batch in workers.batches)
+
+
+async def test_a_network_with_a_fixed_batch_gets_one_job_at_a_time(
+    start: Any, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_MODEL, "batches", False)
+    batcher = start(max_batch=4, max_wait=30.0)
+    first = await _busy(batcher, workers)
+    jobs = [_job(str(number).encode()) for number in range(5)]
+    for job in jobs:
+        batcher.submit(job)
+    workers.go.set()
+    for job in (first, *jobs):
+        await _answer(job)
+    assert [len(batch) for batch in workers.batches] == [1] * 6
 
 
 async def test_cancelled_and_expired_work_never_runs(start: Any, workers: Workers) -> None:

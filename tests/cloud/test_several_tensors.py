@@ -13,12 +13,15 @@ from splitnet.bundle import Bundle
 from splitnet.bundle.build import build_bundle
 from splitnet.bundle.profiles import maps_shape
 from splitnet.calibrate.calibration import CutCalibration, Settings
+from splitnet.cloud.access.caller import ANYONE
+from splitnet.cloud.batching import Job
+from splitnet.cloud.inference import run_batch
 from splitnet.cloud.service import InferenceService
 from splitnet.edge import Edge
 from splitnet.edge.encoder import EdgeEncoder
 from splitnet.errors import BundleError, InvalidRequestError, UsageError
 from splitnet.precision.apply import Precision, set_edge_precision
-from splitnet.wire.exchange import InferenceRequest
+from splitnet.wire.exchange import InferenceRequest, InferenceResponse
 from splitnet.wire.messages import model_from_message, model_to_message
 
 CUT = "b-and-1"
@@ -73,12 +76,15 @@ def test_both_halves(codec: str, bundle: Bundle, photos: tuple[Path, ...]) -> No
         np.testing.assert_allclose(found, late.infer(photos[0], outputs=True).outputs["y"], atol=0.01)
 
 
-def test_a_request_may_come_in_a_batch(bundle: Bundle, service: InferenceService) -> None:
+def test_a_batch(bundle: Bundle, service: InferenceService) -> None:
     model = service.served.find(bundle.manifest.name, "", bundle.fingerprint)
-    one, two = tensors(bundle), [2 * array for array in tensors(bundle)]
-    both = model.shared(model.cut(CUT), [np.concatenate(pair) for pair in zip(one, two, strict=True)])
-    for index, alone in enumerate((one, two)):
-        np.testing.assert_allclose(both["y"][index], model.shared(model.cut(CUT), alone)["y"][0], rtol=1e-6)
+    several = [[scale * array for array in tensors(bundle)] for scale in (1, 2, -1)]
+    requests = [request(bundle, featcodec.encode_many(one, "none|raw")) for one in several]
+    jobs = [Job(one, ANYONE, model, model.cut(CUT), model.wanted(()), 0.0, None, None) for one in requests]
+    for outcome, one in zip(run_batch(jobs), requests, strict=True):
+        assert isinstance(outcome, InferenceResponse)
+        assert outcome.timing.batch == 3
+        np.testing.assert_allclose(outcome.outputs["y"], service.infer(one).outputs["y"], rtol=1e-6)
 
 
 def test_frames_that_hold_something_else(bundle: Bundle, service: InferenceService) -> None:
@@ -124,9 +130,14 @@ def test_fewer_bits(precision: Precision, bundle: Bundle, photos: tuple[Path, ..
 def test_a_manifest_that_repeats_a_tensor_or_has_a_transform_for_two(bundle: Bundle) -> None:
     content = bundle.manifest.model_dump(mode="json")
     cut = next(cut for cut in content["cuts"] if cut["name"] == CUT)
-    cut["more"] = [{"tensor": "b", "shape": [3, 8, 8]}]
+    path = cut["edge"]
+    made = {"transform": {"profile": path, "edge": path, "cloud": path, "step": 1.0}}
+    with pytest.raises(ValueError, match="several tensors; a transform is for one"):
+        type(bundle.manifest).model_validate(content | {"cuts": [cut | made]})
     with pytest.raises(ValueError, match="lists a tensor more than once"):
-        type(bundle.manifest).model_validate(content)
+        type(bundle.manifest).model_validate(
+            content | {"cuts": [cut | {"more": [{"tensor": "b", "shape": [3, 8, 8]}]}]}
+        )
 
 
 def test_a_cloud_graph_that_takes_something_else_is_a_broken_bundle(

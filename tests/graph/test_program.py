@@ -280,7 +280,7 @@ def test_files_that_are_no_programs(mynet: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is not a program saved by torch\.export\.save: "):
         export_program(path)
     for name, inputs, message in (
-        ("Two", 2, "needs exactly one input, an image; it has 2"),
+        ("Two", 2, "needs exactly one input; it has 2"),
         ("Number", 1, "returns 3"),
     ):
         images = (torch.zeros(2, 3, 4, 4),) * inputs

@@ -103,7 +103,7 @@ def test_integer_tensors_are_no_cuts() -> None:
 @pytest.mark.parametrize(
     ("body", "signature", "initializers", "message"),
     [
-        ("y = Relu(x)", "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)", "", "no tensor between its input and"),
+        ("y = Relu(x)", "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)", "", "between its input and its output there is no tensor"),
         (
             "a = Cast<to = 7>(x)  b = Neg(a)  y = Cast<to = 1>(b)",
             "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)",
@@ -114,7 +114,7 @@ def test_integer_tensors_are_no_cuts() -> None:
             "a = Transpose<perm = [1, 0, 2, 3]>(x)  y = Transpose<perm = [1, 0, 2, 3]>(a)",
             "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)",
             "",
-            "'a' crosses without a batch in front",
+            "'a' of shape .* crosses and has no batch in front",
         ),
         ("y = Neg(k)", "(float[N, 3, 4, 4] x) => (float[1] y)", "float[1] k = {1}", "'y' is not computed from"),
         (

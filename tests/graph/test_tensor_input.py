@@ -88,7 +88,7 @@ def test_other_types_and_several_inputs() -> None:
     model = network("N, 64")
     model.graph.input.add().CopyFrom(model.graph.input[0])
     model.graph.input[1].name = "z"
-    with pytest.raises(ModelError, match="net needs exactly one input, an image; it has 2: x, z"):
+    with pytest.raises(ModelError, match="net needs exactly one input; it has 2: x, z"):
         fix_tensor_input(model, "net")
 
 

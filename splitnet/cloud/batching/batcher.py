@@ -183,7 +183,7 @@ class Batcher:
                     break
                 batch += self._alive(more)
             self._busy += 1
-            if self.settings.max_wait:
+            if self.settings.max_wait and batch[0].model.batches:
                 self._fill(batch)
             self._running += len(batch)
             return batch

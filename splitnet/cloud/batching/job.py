@@ -46,6 +46,9 @@ class Job:
         # What runs in one batch: the same graphs for the same answers. The model by identity: another bundle of the
         # same fingerprint is loaded anew, and each batch is run by one of them.
         self.group = (id(self.model), self.cut.name, *(head.task.name for head in self.heads))
+        if not self.model.batches:
+            # A network exported with a fixed batch takes one at a time.
+            self.group += (id(self),)
         self.size = len(self.request.frame)
 
     @property
