@@ -23,13 +23,15 @@ Call = Callable[[int], object]
 class Bench:
     """Times calls: `repeats` of each, times multiplied by `slowdown`; energy where there is a `meter`.
 
-    `clock` returns seconds.
+    A device emulated F times slower computes and then waits F - 1 times as long; so does this, since after a pause
+    caches are cold and a call takes longer than in a loop. `clock` returns seconds, `pause` waits for some.
     """
 
     repeats: int = 20
     slowdown: float = 1.0
     meter: EnergyMeter | None = None
     clock: Callable[[], float] = time.perf_counter
+    pause: Callable[[float], object] = time.sleep
 
     def time(self, call: Call, count: int, after: Call | None = None) -> Times:
         """Median and 95th percentile of `call(i)`, i going through 0 ... count - 1 again and again.
@@ -59,6 +61,8 @@ class Bench:
                     began = self.clock()
                     call(index % count)
                     seconds[name].append(self.clock() - began)
+                    if self.slowdown > 1:
+                        self.pause((self.slowdown - 1) * seconds[name][-1])
                 if self.meter is not None:
                     joules[name] += self._energy(self.meter, call, range(start, stop), count)
         return {name: self._times(found, joules[name]) for name, found in seconds.items()}

@@ -1,7 +1,7 @@
 """What one request takes. Pure functions; times in seconds, sizes in bytes, rates in bits a second.
 
-latency = edge + encode + uplink + RTT + losses + queue + decode + cloud + downlink (+ a measured overhead). The
-functions are for one request on an otherwise idle link; docs/plan.md says where that is not so.
+latency = edge + encode + uplink + RTT + slow start + losses + queue + decode + cloud + downlink (+ a measured
+overhead). The functions are for one request on an otherwise idle link; docs/plan.md says where that is not so.
 """
 
 from __future__ import annotations
@@ -62,6 +62,22 @@ def transmission(payload: float, bandwidth: float, rtt: float = 0.0, loss: float
     size, first = wire_bytes(payload), wire_bytes(min(payload, INITIAL_WINDOW))
     steady = min(bandwidth, mathis_rate(rtt, loss))
     return 8 * (first / bandwidth + (size - first) / steady) / (1 - loss)
+
+
+def slow_start(payload: float, bandwidth: float, rtt: float, loss: float = 0.0) -> float:
+    """Seconds in which the link is idle because the sender's window is full: it doubles with every round trip.
+
+    From `INITIAL_WINDOW` on, as after a pause longer than the time-out for retransmissions (RFC 5681, section 4.1); a
+    stream with less of a pause waits less. Of it that counts which `mathis_rate` does not take anyway.
+    """
+    window, sent, waiting = float(INITIAL_WINDOW), 0.0, 0.0
+    while sent + window < payload:
+        idle = rtt - 8 * wire_bytes(window) / bandwidth
+        if idle <= 0:
+            break
+        sent, window, waiting = sent + window, 2 * window, waiting + idle
+    beyond = wire_bytes(payload) - wire_bytes(min(payload, INITIAL_WINDOW))
+    return max(0.0, waiting - 8 * beyond * (1 / min(bandwidth, mathis_rate(rtt, loss)) - 1 / bandwidth))
 
 
 def retransmission(payload: float, rtt: float, loss: float) -> float:

@@ -9,7 +9,9 @@ from splitnet.errors import UsageError
 from splitnet.plan import model
 from splitnet.plan.candidate import Candidate, Constraints, Link, Objective
 
-STAGES = ("edge", "encode", "uplink", "rtt", "losses", "queue", "decode", "cloud", "downlink", "overhead")
+STAGES = (
+    "edge", "encode", "uplink", "rtt", "slow_start", "losses", "queue", "decode", "cloud", "downlink", "overhead",
+)  # fmt: skip
 """The parts of a latency, in the order of time but for the RTT, which is half before and half after the cloud."""
 
 
@@ -26,6 +28,7 @@ class Prediction:
     encode: float
     uplink: float
     rtt: float
+    slow_start: float
     losses: float
     queue: float
     decode: float
@@ -61,7 +64,7 @@ def predict(candidate: Candidate, link: Link, refusal: str = "") -> Prediction:
     device = candidate.edge + candidate.encode
     if candidate.mode == "edge":
         return Prediction(
-            candidate, candidate.edge, candidate.encode, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+            candidate, candidate.edge, candidate.encode, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
             device, 0.0, 0.0, _rate(device), "edge", candidate.energy, refusal,
         )  # fmt: skip
     rtt, loss = link.rtt, link.loss
@@ -71,17 +74,19 @@ def predict(candidate: Candidate, link: Link, refusal: str = "") -> Prediction:
     uplink = model.transmission(request, link.bandwidth, rtt, loss)
     downlink = model.transmission(answer, back, rtt, loss)
     losses = model.retransmission(request, rtt, loss) + model.retransmission(answer, rtt, loss)
+    waiting = model.slow_start(request, link.bandwidth, rtt, loss) + model.slow_start(answer, back, rtt, loss)
     service = candidate.decode + candidate.cloud
     queue = model.queue_wait(service, link.cloud_load)
-    latency = device + uplink + rtt + losses + queue + service + downlink + link.overhead
+    latency = device + uplink + rtt + waiting + losses + queue + service + downlink + link.overhead
     slowest, bottleneck = max(
         (device, "edge"), (uplink, "uplink"), (downlink, "downlink"), (service / (1 - link.cloud_load), "cloud")
     )
     sent = model.wire_bytes(request)
     energy = None if candidate.energy is None else candidate.energy + link.radio * sent / (1 - loss)
     return Prediction(
-        candidate, candidate.edge, candidate.encode, uplink, rtt, losses, queue, candidate.decode, candidate.cloud,
-        downlink, link.overhead, latency, sent, model.wire_bytes(answer), _rate(slowest), bottleneck, energy, refusal,
+        candidate, candidate.edge, candidate.encode, uplink, rtt, waiting, losses, queue, candidate.decode,
+        candidate.cloud, downlink, link.overhead, latency, sent, model.wire_bytes(answer), _rate(slowest), bottleneck,
+        energy, refusal,
     )  # fmt: skip
 
 

@@ -14,8 +14,8 @@ from splitnet.plan.planner import STAGES, Plan, Prediction, why
 def plan_table(made: Plan) -> Table:
     """One row a candidate, from best to worst, those that may not be chosen last; milliseconds and bytes on the wire.
 
-    `network` is uplink, round trip, losses and downlink, `cloud` is queue, decoding, the remaining layers and what gRPC
-    and the service add; `of` photos is what agreement and KL were measured on.
+    `network` is uplink, round trip, slow start, losses and downlink, `cloud` is queue, decoding, the remaining layers
+    and what gRPC and the service add; `of` photos is what agreement and KL were measured on.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("", "mode", "cut", "codec"):
@@ -57,7 +57,7 @@ def summary(made: Plan) -> str:
 
 def _cells(one: Prediction) -> list[str]:
     candidate = one.candidate
-    network = one.uplink + one.rtt + one.losses + one.downlink
+    network = one.uplink + one.rtt + one.slow_start + one.losses + one.downlink
     cloud = one.queue + one.decode + one.cloud + one.overhead
     times = (candidate.edge, candidate.encode, network, cloud, one.latency)
     return [

@@ -103,7 +103,12 @@ def test_integer_tensors_are_no_cuts() -> None:
 @pytest.mark.parametrize(
     ("body", "signature", "initializers", "message"),
     [
-        ("y = Relu(x)", "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)", "", "between its input and its output there is no tensor"),
+        (
+            "y = Relu(x)",
+            "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)",
+            "",
+            "between its input and its output there is no tensor",
+        ),
         (
             "a = Cast<to = 7>(x)  b = Neg(a)  y = Cast<to = 1>(b)",
             "(float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y)",

@@ -64,6 +64,10 @@ def _latency(one: Candidate, link: Link) -> float:
         wire, early = payload + 52 * count, first + 52 * ceil(first / 1448)
         total += (8 * early / bandwidth + 8 * (wire - early) / rate) / (1 - link.loss)
         total += count * link.loss / (1 - link.loss) * link.rtt
+        # Windows of 10, 20, 40 ... segments, each sent once the one before is acknowledged, unless it takes longer.
+        times = [8 * 10 * 2**k * 1500 / bandwidth for k in range(40) if 14480 * (2 ** (k + 1) - 1) < payload]
+        waits = sum(max(0.0, link.rtt - seconds) for seconds in times)
+        total += max(0.0, waits - 8 * (wire - early) * (1 / rate - 1 / bandwidth))
     service = one.decode + one.cloud
     return total + service + link.cloud_load * service / (2 - 2 * link.cloud_load)
 
@@ -166,6 +170,19 @@ def test_throughput_of_a_loaded_cloud_and_energy_of_the_radio() -> None:
     # The device alone sends nothing.
     alone = predict(Candidate("edge", edge=0.2, energy=1.5), Link(bandwidth=1e9, rtt=0.01, radio=1e-4))
     assert (alone.latency, alone.sent, alone.energy, alone.throughput) == (0.2, 0, 1.5, 5)
+
+
+def test_a_long_message_waits_for_the_window_to_open() -> None:
+    """10 segments, then 20, then 40, a round trip each; on a slow link the window is open before it is needed."""
+    assert model.slow_start(14_480, 1e9, 0.08) == 0
+    assert model.slow_start(14_481, 1e9, 0.08) == pytest.approx(0.08, rel=0.01)
+    assert model.slow_start(40_000, 1e9, 0.08) == pytest.approx(0.08, rel=0.01)
+    assert model.slow_start(44_000, 1e9, 0.08) == pytest.approx(0.16, rel=0.01)
+    assert model.slow_start(40_000, 1e6, 0.2) == pytest.approx(0.2 - 0.12)
+    assert model.slow_start(1e6, 1e5, 0.08) == 0
+    assert model.slow_start(40_000, 1e9, 0.0) == 0
+    # With losses the rate of Mathis et al. is slower still, and holds the same waiting.
+    assert model.slow_start(40_000, 1e9, 0.08, 0.1) == 0
 
 
 def test_losses_bind_long_messages_to_the_rate_of_mathis() -> None:

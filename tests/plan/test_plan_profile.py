@@ -230,13 +230,17 @@ def test_the_bench_takes_median_and_95_percent_of_warm_calls_in_turns() -> None:
 
         return call
 
-    found = Bench(repeats=5, slowdown=2, clock=clock).compare({"a": lambda: make("a"), "b": lambda: make("b")}, 3)
+    pauses: list[float] = []
+    bench = Bench(repeats=5, slowdown=2, clock=clock, pause=pauses.append)
+    found = bench.compare({"a": lambda: make("a"), "b": lambda: make("b")}, 3)
     # Two warm-ups in each round, then the photos go on where the last round ended.
     expected = "a a0 a1 a0 b b0 b1 b0 a a0 a1 a1 b b0 b1 b1 a a0 a1 a2 b b0 b1 b2 a a0 a1 a0 a1 b b0 b1 b0 b1"
     assert " ".join(calls) == expected
     assert found["a"].joules is None
     assert (found["a"].median_ms, found["b"].median_ms) == pytest.approx((2000 * 5, 2000 * 6))
     assert found["a"].p95_ms == pytest.approx(2000 * 7.8)
+    # As long as each call: that is what twice as slow means.
+    assert sorted(pauses) == list(range(1, 11))
 
 
 def _last(calls: list[str], name: str) -> int:
