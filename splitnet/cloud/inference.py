@@ -44,7 +44,7 @@ def run_batch(jobs: Sequence[Job], waiting: int = 0) -> list[Outcome]:
     for part in parts.values():
         if len(parts) > 1:
             # What came before took its time.
-            outcomes |= {job: error for job, _ in part if (error := _given_up(job)) is not None}
+            outcomes |= {job: ended for job, _ in part if (ended := _given_up(job)) is not None}
             part = [one for one in part if one[0] not in outcomes]
             if not part:
                 continue
