@@ -107,7 +107,7 @@ async def test_a_graph_that_does_not_run_is_not_served(
 ) -> None:
     deploy("1")
 
-    def fail(model: CloudModel) -> None:
+    def fail(model: CloudModel, batch: int) -> None:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(CloudModel, "warm_up", fail)
