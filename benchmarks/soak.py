@@ -75,9 +75,9 @@ def measure(short: bool) -> Measured:
 def _growth(megabytes: Sequence[float]) -> tuple[float, float]:
     """The high-water mark of the second half over that of the first, and the highest over the lowest, less 1.
 
-    gRPC keeps some kilobytes of each connection that ended and gives them back after about a thousand: a sawtooth with
-    a period of some minutes. Marks, and not means: what is given back before the end was held all the same. Of medians
-    over 10 s, for a batch under way is no growth.
+    gRPC keeps some kilobytes of each connection that ended and gives them back late, all at once: at times a sawtooth
+    with a period of some minutes. Marks, and not means: what is given back before the end was held all the same. Of
+    medians over 10 s, for a batch under way is no growth.
     """
     smooth = [median(megabytes[start : start + 10]) for start in range(0, max(1, len(megabytes) - 9), 10)]
     half = max(1, len(smooth) // 2)

@@ -11,8 +11,7 @@ _ARENA_MAX = -8
 def share_heap() -> None:
     """Let threads that start from now on allocate from one heap instead of one each; does nothing without glibc.
 
-    gRPC's threads allocate for connections what others free: each heap keeps the most that it ever held, and the memory
-    of a server whose devices come and go crept up for as long as an hour.
+    gRPC's threads allocate for connections what others free, and each heap keeps the most that it ever held.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
