@@ -35,7 +35,14 @@ class OnnxRuntime:
         from splitnet.runtime.onnxruntime_engine import OnnxGraph, choose_providers
 
         providers = choose_providers(self.providers)
-        return OnnxGraph(data, name=name, threads=self.threads, inter_threads=self.inter_threads, providers=providers)
+        return OnnxGraph(
+            data,
+            name=name,
+            threads=self.threads,
+            inter_threads=self.inter_threads,
+            providers=providers,
+            share_memory=True,
+        )
 
 
 @dataclass(frozen=True)

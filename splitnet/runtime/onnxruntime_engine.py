@@ -49,6 +49,8 @@ class OnnxGraph:
         Operators that run side by side; more than one makes ONNX Runtime look for such.
     providers
         ONNX Runtime's execution providers, tried in order.
+    share_memory
+        Take memory for what is computed from one arena of the process: for a service with many graphs.
 
     Raises
     ------
@@ -64,13 +66,14 @@ class OnnxGraph:
         threads: int = 1,
         inter_threads: int = 1,
         providers: Sequence[str] = (CPU,),
+        share_memory: bool = False,
     ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = inter_threads
         if inter_threads > 1:
             options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-        if _share_memory():
+        if share_memory and _share_memory():
             options.add_session_config_entry("session.use_env_allocators", "1")
             # Weights apart: they go back to the system with their graph.
             options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")

@@ -21,7 +21,7 @@ model = onnx.parser.parse_model('''
         shape = Constant<value_ints = [-1, 1]>()  y = Reshape(c, shape)
     }
 ''')
-graph = OnnxGraph(model.SerializeToString())
+graph = OnnxGraph(model.SerializeToString(), share_memory=True)
 
 def resident():
     with open("/proc/self/statm") as file:
