@@ -44,6 +44,10 @@ def main(script: str, measure: Callable[..., Measured], paths: Mapping[str, str]
         measured = measure(options.short, **given)
     except (SplitnetError, OSError) as error:
         sys.exit(f"benchmarks.{script}: {error}")
+    if not measured.figures:
+        # What was measured before is worth more than an empty file.
+        missing = "; ".join(str(row["missing"]) for row in measured.rows if "missing" in row)
+        sys.exit(f"benchmarks.{script}: nothing was measured, nothing is written; missing: {missing or 'data'}")
     # Names of folders and files are the reader's own.
     told = "".join(f" --{name} {name.upper()}" for name, path in given.items() if path is not None)
     command = f"python -m benchmarks.{script}{told}" + (" --short" if options.short else "")

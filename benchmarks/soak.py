@@ -91,7 +91,7 @@ def _draw(samples: list[tuple[float, float]], warm_up: float) -> None:
     axes.axvline(warm_up / 60, color="grey", linestyle="--", linewidth=1, label="end of the warm-up")
     axes.set_xlabel("minutes at 70 % load")
     axes.set_ylabel("memory of the server, MB")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * max(megabytes for _, megabytes in samples))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     OUT.mkdir(parents=True, exist_ok=True)

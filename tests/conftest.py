@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from featcodec.testing.profiles import synthetic_profile
 from splitnet.bundle import Bundle
 from splitnet.bundle.profiles import maps_shape
 from splitnet.errors import SplitnetError
+
+if TYPE_CHECKING:
+    import onnx
 
 # The same examples on every run, and no deadline: the machine may be busy.
 settings.register_profile("splitnet", derandomize=True, deadline=None)
@@ -93,13 +97,7 @@ def _write_tiny(folder: Path) -> Path:
             vector = Tanh(flat)
         }
     """)
-    generator = np.random.default_rng(0)
-    for name, shape in (("w1", (4, 3, 3, 3)), ("w2", (8, 4, 3, 3)), ("w3", (8, 5))):
-        values = generator.standard_normal(shape).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-    path = folder / "tiny.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path
+    return _write(folder / "tiny.onnx", model, 0, 1.0, w1=(4, 3, 3, 3), w2=(8, 4, 3, 3), w3=(8, 5))
 
 
 @pytest.fixture(scope="session")
@@ -166,14 +164,8 @@ def pyramid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             scores = MatMul(flat, w5)
         }
     """)
-    generator = np.random.default_rng(2)
     weights = {"w1": (4, 3, 3, 3), "w2": (6, 4, 3, 3), "w3": (4, 6, 1, 1), "w4": (2, 4, 1, 1), "w5": (4, 5)}
-    for name, shape in weights.items():
-        values = generator.standard_normal(shape).astype(np.float32) / 3
-        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-    path = tmp_path_factory.mktemp("pyramid") / "pyramid.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path
+    return _write(tmp_path_factory.mktemp("pyramid") / "pyramid.onnx", model, 2, 3.0, **weights)
 
 
 @pytest.fixture(scope="session")
@@ -193,9 +185,16 @@ def _write_network(path: Path, source: str, body: str, **weights: tuple[int, ...
     model = onnx.parser.parse_model(
         f'<ir_version: 8, opset_import: ["" : 17]> net ({source}) => (float[N, 5] scores) {{ {body} }}'
     )
-    generator = np.random.default_rng(1)
+    return _write(path, model, 1, 4.0, **weights)
+
+
+def _write(path: Path, model: onnx.ModelProto, seed: int, divisor: float, **weights: tuple[int, ...]) -> Path:
+    """The model with random weights of these shapes, seeded."""
+    import onnx
+
+    generator = np.random.default_rng(seed)
     for name, shape in weights.items():
-        values = generator.standard_normal(shape).astype(np.float32) / 4
+        values = generator.standard_normal(shape).astype(np.float32) / np.float32(divisor)
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
     path.write_bytes(model.SerializeToString())
     return path

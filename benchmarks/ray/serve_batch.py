@@ -41,7 +41,7 @@ class ServeBatched(InferenceService):
         return answer
 
     # Ray leaves it unannotated; where Ray is not installed, nothing is there to ignore.
-    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator,unused-ignore]
+    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator,unused-ignore]  # Ray, where it is installed, leaves it unannotated
     async def together(self, jobs: list[Job]) -> Any:
         """Serve gives this one job and collects them."""
         return list(await asyncio.to_thread(self.run, jobs))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitnet.cli.inspect_transform import print_transform, transform_report
+from splitnet.graph.sides import joined
 
 if TYPE_CHECKING:
     from splitnet.bundle import Bundle
@@ -137,7 +138,7 @@ def _print(bundle: Bundle, show_all: bool) -> None:
 
 def _described(spec: ImageInput | TensorInput) -> str:
     if spec.kind == "tensor":
-        return f"float32 {'x'.join(str(side) for side in spec.shape)}, values as they are"
+        return f"float32 {joined(spec.shape)}, values as they are"
     free = f", any size in steps of {spec.multiple}" if spec.multiple else ""
     return (
         f"short side {spec.resize_short} ({spec.interpolation}), centre {spec.height}x{spec.width}{free}, mean"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from splitnet.errors import UsageError
-
-MOST_SIDE = 8192
+from splitnet.graph.sides import MOST_SIDE
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -79,6 +79,7 @@ def _run_part(part: list[tuple[Job, Content]], outcomes: dict[Job, Outcome], wai
         if any(len(output) != len(part) for _, output in outputs):
             raise ModelError("an output's first dimension is not the batch")
     except ModelError as error:
+        # Too little memory is not the client's mistake; ONNX Runtime says so in its text alone.
         if nominal(first.cut, content) or "alloc" in str(error).lower():
             raise
         raise _no_size(first, content, error) from error

@@ -8,7 +8,8 @@ from typing import Literal
 import onnx
 
 from splitnet.errors import ModelError, UsageError
-from splitnet.graph.inputs import fix_batch, joined, shown, single_input
+from splitnet.graph.inputs import fix_batch, shown, single_input
+from splitnet.graph.sides import joined
 from splitnet.graph.tensors import names
 
 Layout = Literal["nchw", "nhwc"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import onnx
 
 from splitnet.errors import ModelError, UsageError
+from splitnet.graph.sides import joined
 from splitnet.graph.tensors import inputs
 
 MOST_VALUES = 1 << 28
@@ -117,8 +118,3 @@ def _fix_sides(dims: Dims, value: onnx.ValueInfoProto, label: str, shape: Sequen
         raise UsageError(f"--shape says {joined(shape)}, but {label} takes {before}, batch included")
     for dim, side in zip(dims, shape, strict=True):
         dim.dim_value = side
-
-
-def joined(shape: Sequence[int]) -> str:
-    """A shape as it is written: ``1x40x101``."""
-    return "x".join(str(side) for side in shape)

@@ -8,7 +8,8 @@ import onnx
 
 from splitnet.errors import ModelError, UsageError
 from splitnet.graph.graft import Graft, flattened, opsets
-from splitnet.graph.inputs import dims_of, joined
+from splitnet.graph.inputs import dims_of
+from splitnet.graph.sides import joined
 from splitnet.graph.structure import INPUT, node_kind, tensor_keys
 from splitnet.graph.tensors import inputs
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MOST_SIDE = 8192
 """Of an image, in pixels."""
 
@@ -9,6 +11,11 @@ MOST_SIDE = 8192
 MARGIN = 4
 """Positions on a free axis beyond its share: maps of convolutions without padding grow a little faster than images. A
 tensor whose axis needs more is no cut."""
+
+
+def joined(shape: Sequence[int]) -> str:
+    """A shape as it is written: ``1x40x101``."""
+    return "x".join(map(str, shape))
 
 
 def another(size: tuple[int, int], multiple: int) -> tuple[int, int]:

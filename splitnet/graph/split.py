@@ -226,7 +226,9 @@ def _no_cut(
     if name not in batched:
         what = f"the tensor {name!r} of shape {types[name].shape} crosses"
         return f"the network cannot be split: {what} and has no batch in front, or does not follow the image's size"
-    return f"the network cannot be split: the tensor that all outputs share has no batch in front, or {name!r} is empty"
+    if 0 in types[name].shape:
+        return f"the network cannot be split: the tensor {name!r} of shape {types[name].shape} is empty"
+    return "the network cannot be split: the tensor that all outputs share has no batch in front"
 
 
 def _batched(model: onnx.ModelProto, types: dict[str, Tensor], names: Sequence[str], free_batch: bool) -> set[str]:

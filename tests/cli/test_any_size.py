@@ -7,38 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from splitnet.bundle import Bundle
-from splitnet.cli.build import build
-from splitnet.cli.calibrate import calibrate
-from splitnet.cli.edge_run import run as edge_run
-from splitnet.cli.inspect import inspect
-from splitnet.cli.profile import profile
 from splitnet.cli.sizes import parse_size
 from splitnet.errors import UsageError
-
-app = typer.Typer()
-for command in (build, inspect, calibrate, profile):
-    app.command()(command)
-app.command("run")(edge_run)
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def output(*arguments: object) -> str:
-    result = call(*arguments)
-    assert result.exit_code == 0, (result.exception, result.output)
-    return result.stdout
-
-
-def refused(*arguments: object) -> str:
-    result = call(*arguments)
-    assert isinstance(result.exception, UsageError), (result.exception, result.output)
-    return str(result.exception)
+from tests.cli.calls import output, refused
 
 
 def test_build_and_inspect(pyramid_file: Path, tmp_path: Path) -> None:
@@ -59,7 +32,7 @@ def test_a_bundle_of_one_size_shows_none_of_it(tiny_file: Path, tmp_path: Path) 
     assert "multiple" not in content["input"]
     assert "free" not in content["cuts"][0]
     assert "fixes the image's height to 16" in refused(
-        *("build", tiny_file, "--size", "16x16", "--any-size", 8, "--out", tmp_path / "c")
+        UsageError, *("build", tiny_file, "--size", "16x16", "--any-size", 8, "--out", tmp_path / "c")
     )
 
 
@@ -67,8 +40,8 @@ def test_edge_run(pyramid_bundle: Bundle, photos: tuple[Path, ...]) -> None:
     common = ("run", "--server", "local", "--bundle", pyramid_bundle.path, "--source", photos[0], "--cut", "r1")
     lines = [json.loads(output(*common, "--json", *more)) for more in ((), ("--size", "64x96"), ("--size", "8x16"))]
     assert lines[2]["frame_bytes"] < lines[0]["frame_bytes"] < lines[1]["frame_bytes"]
-    assert "size 30x48: its sides are no multiples of 8" in refused(*common, "--size", "30x48")
-    assert "it has more than 4 times the pixels" in refused(*common, "--size", "320x320")
+    assert "size 30x48: its sides are no multiples of 8" in refused(UsageError, *common, "--size", "30x48")
+    assert "it has more than 4 times the pixels" in refused(UsageError, *common, "--size", "320x320")
 
 
 @pytest.mark.parametrize(
@@ -100,5 +73,6 @@ def test_calibrate_and_profile_are_of_the_nominal_size(
     common = ("run", "--server", "local", "--bundle", made, "--source", photos[0], "--cut", "r1")
     output(*common)
     output(*common, "--size", "64x96")
-    assert "is calibrated for 32x48" in refused(*common, "--size", "64x96", "--codec", "transform:step=1|rans")
+    other = (*common, "--size", "64x96", "--codec", "transform:step=1|rans")
+    assert "is calibrated for 32x48" in refused(UsageError, *other)
     output("profile", made, "--out", tmp_path / "p.json", "--photos", folder, "--repeats", 3, "--cuts", "r1,input")

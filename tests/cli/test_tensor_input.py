@@ -7,39 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from splitnet.bundle import Bundle
-from splitnet.cli.build import build
-from splitnet.cli.calibrate import calibrate
-from splitnet.cli.edge_run import run as edge_run
-from splitnet.cli.inspect import inspect
-from splitnet.cli.plan import plan
-from splitnet.cli.profile import profile
 from splitnet.errors import SampleError, UsageError
-
-app = typer.Typer()
-for command in (build, inspect, calibrate, profile, plan):
-    app.command()(command)
-app.command("run")(edge_run)
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def output(*arguments: object) -> str:
-    result = call(*arguments)
-    assert result.exit_code == 0, (result.exception, result.output)
-    return result.stdout
-
-
-def refused(kind: type[Exception], *arguments: object) -> str:
-    result = call(*arguments)
-    assert isinstance(result.exception, kind), (result.exception, result.output)
-    assert "\n" not in str(result.exception)
-    return str(result.exception)
+from tests.cli.calls import call, output, refused
 
 
 @pytest.fixture(scope="module")

@@ -70,27 +70,35 @@ def test_what_a_subgraph_captures_crosses() -> None:
     assert [name for name, _ in trace(parsed, "x", ["y"]).crossings] == ["x", "early", "joined", "y"]
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=10), st.integers(0, 9))
-def test_a_cut_is_what_every_path_runs_through(edges: list[tuple[int, int]], second: int) -> None:
-    """Node i reads two earlier tensors; without tensor t, no output is reachable exactly if t is a crossing."""
-    names = ["x"]
-    nodes = []
-    for index, (left, right) in enumerate(edges):
-        reads = [names[left % len(names)], names[right % len(names)]]
-        nodes.append(onnx.helper.make_node("Add", reads, [f"t{index}"]))
+edges = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=10)
+
+
+def additions(pairs: list[tuple[int, int]], second: int) -> tuple[onnx.GraphProto, list[str]]:
+    """Node i adds two earlier tensors to t{i}; the last and one more are outputs."""
+    names, nodes = ["x"], []
+    for index, (left, right) in enumerate(pairs):
+        nodes.append(onnx.helper.make_node("Add", [names[left % len(names)], names[right % len(names)]], [f"t{index}"]))
         names.append(f"t{index}")
-    outputs = sorted({names[-1], names[1 + second % len(edges)]})
-    built = onnx.helper.make_graph(nodes, "random", [], [])
+    outputs = sorted({names[-1], names[1 + second % len(pairs)]})
+    return onnx.helper.make_graph(nodes, "random", [], []), outputs
+
+
+def reaches(graph: onnx.GraphProto, start: str, outputs: list[str], without: set[str]) -> bool:
+    """Whether a path leads from `start` to an output past the tensors in `without`."""
+    seen = {start} - without
+    for node in graph.node:
+        if not seen.isdisjoint(node.input) and node.output[0] not in without:
+            seen.add(node.output[0])
+    return not seen.isdisjoint(outputs)
+
+
+@given(edges, st.integers(0, 9))
+def test_a_cut_is_what_every_path_runs_through(pairs: list[tuple[int, int]], second: int) -> None:
+    """Without tensor t, no output is reachable exactly if t is a crossing."""
+    built, outputs = additions(pairs, second)
+    names = ["x", *(node.output[0] for node in built.node)]
     found = {name for name, _ in trace(built, "x", outputs).crossings}
-
-    def reached(without: str) -> set[str]:
-        seen = {"x"} - {without}
-        for node in nodes:
-            if not seen.isdisjoint(node.input) and node.output[0] != without:
-                seen.add(node.output[0])
-        return seen
-
-    assert found == {name for name in names if reached(name).isdisjoint(outputs)}
+    assert found == {name for name in names if not reaches(built, "x", outputs, {name})}
 
 
 def test_crossings_know_how_many_nodes_ran_before() -> None:
@@ -127,26 +135,11 @@ def test_too_many_tensors_are_no_cut() -> None:
     assert sizes == list(range(2, MOST_TENSORS + 1))
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=10), st.integers(0, 9))
-def test_a_set_separates_input_and_outputs_and_each_tensor_is_needed(edges: list[tuple[int, int]], second: int) -> None:
-    names = ["x"]
-    nodes = []
-    for index, (left, right) in enumerate(edges):
-        reads = [names[left % len(names)], names[right % len(names)]]
-        nodes.append(onnx.helper.make_node("Add", reads, [f"t{index}"]))
-        names.append(f"t{index}")
-    outputs = sorted({names[-1], names[1 + second % len(edges)]})
-
-    def reached(without: set[str]) -> bool:
-        seen = {"x"} - without
-        for node in nodes:
-            if not seen.isdisjoint(node.input) and node.output[0] not in without:
-                seen.add(node.output[0])
-        return not seen.isdisjoint(outputs)
-
-    for together, position in trace(onnx.helper.make_graph(nodes, "random", [], []), "x", outputs).together:
+@given(edges, st.integers(0, 9))
+def test_a_set_separates_input_and_outputs_and_each_tensor_is_needed(pairs: list[tuple[int, int]], second: int) -> None:
+    """No path leads past the set, and from each of its tensors one leads to an output past all the others."""
+    built, outputs = additions(pairs, second)
+    for together, position in trace(built, "x", outputs).together:
         assert position > 0
-        assert not reached(set(together))
-        for name in together:
-            behind = [node for node in nodes if name in node.input]
-            assert name in outputs or behind
+        assert not reaches(built, "x", outputs, set(together))
+        assert all(reaches(built, name, outputs, set(together) - {name}) for name in together)
