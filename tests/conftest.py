@@ -77,6 +77,17 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _write_tiny(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny network with graphs for r1 and r2; read only."""
+    from splitnet.bundle.build import build_bundle
+    from splitnet.bundle.source import ImportOptions
+
+    return build_bundle(
+        tiny_file, tmp_path_factory.mktemp("bundle") / "tiny", cuts=["r1", "r2"], options=ImportOptions()
+    )
+
+
 def _write_tiny(folder: Path) -> Path:
     """An ``.onnx`` file of a few kilobytes: image (N, 3, 16, 16) -> scores (N, 5) and vector (N, 8).
 

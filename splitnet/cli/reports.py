@@ -21,11 +21,11 @@ from splitnet.tasks.results import (
     Custom,
     Detections,
     Embedding,
-    FloatArray,
     Result,
     Score,
     Tensor,
 )
+from splitnet.tasks.written import as_json
 
 
 class Report(Protocol):
@@ -120,25 +120,6 @@ class JsonReport:
                 json.dumps({"median_ms": {name: round(ms, 4) for name, ms in medians(traces).items()}}),
                 flush=True,
             )
-
-
-def as_json(result: Result) -> dict[str, Any]:
-    """A result as JSON types."""
-    match result:
-        case Classification(top):
-            return {"top": [asdict(label) for label in top]}
-        case Embedding(values):
-            return {"embedding": [round(float(value), 7) for value in values]}
-        case Tensor(values):
-            return _tensor(values)
-        case Custom(kind, data, tensors):
-            return {"kind": kind, "data": data, "tensors": {name: _tensor(one) for name, one in tensors.items()}}
-        case Score() | Detections():
-            return asdict(result)
-
-
-def _tensor(values: FloatArray) -> dict[str, Any]:
-    return {"shape": list(values.shape), "values": values.reshape(-1).tolist()}
 
 
 def summary(result: Result) -> str:

@@ -72,8 +72,8 @@ def serve(
     from splitnet.cloud.config import assemble
     from splitnet.cloud.config.loading import read_config, with_options
     from splitnet.cloud.config.schema import ServeConfig
-    from splitnet.cloud.heap import share_heap
     from splitnet.cloud.observe.watch import Watch
+    from splitnet.runtime.heap import share_heap
 
     options = {
         "bundles": bundle or None,

@@ -9,14 +9,15 @@ import numpy as np
 
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.bundle.manifest import Cut, ImageInput, Task
+from splitnet.bundle.manifest import Cut, Task
 from splitnet.bundle.profiles import load_profile
 from splitnet.bundle.sizes import most_values
 from splitnet.cloud.access.caller import EVERYTHING, Permits
-from splitnet.errors import BundleError, ModelError, PermissionDeniedError, UnknownError
+from splitnet.errors import BundleError, PermissionDeniedError, UnknownError
 from splitnet.runtime import Array, Graph
 from splitnet.runtime.backends import Backend, OnnxRuntime
-from splitnet.tasks import Kind, Result, Setting, make_kind
+from splitnet.runtime.declared import kind_of, setting_of
+from splitnet.tasks import Kind, Result, Setting
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
 
@@ -97,8 +98,8 @@ class CloudModel:
         self.heads: dict[str, Head] = {
             task.name: Head(
                 task,
-                _kind(bundle, task),
-                _setting(bundle, task),
+                kind_of(bundle, task),
+                setting_of(bundle, task),
                 load(task.head) if task.head is not None else None,
             )
             for task in manifest.tasks
@@ -196,25 +197,6 @@ class CloudModel:
 def zeros(cut: Cut, batch: int = 1) -> tuple[Array, ...]:
     """Features of the shapes and dtypes that cross at `cut`."""
     return tuple(np.zeros((batch, *one.shape), one.dtype) for one in cut.crossing)
-
-
-def _kind(bundle: Bundle, task: Task) -> Kind:
-    try:
-        kind = make_kind(task.kind, task.parameters)
-    except ModelError as error:
-        raise BundleError(f"{bundle.path}: task {task.name}: {error}") from error
-    spec = bundle.manifest.input
-    if kind.needs_image and not isinstance(spec, ImageInput):
-        raise BundleError(
-            f"{bundle.path}: task {task.name}: the kind {task.kind} is for images, and the network takes float32 "
-            f"{spec.shape}; build the bundle with another kind"
-        )
-    return kind
-
-
-def _setting(bundle: Bundle, task: Task) -> Setting:
-    spec, labels = bundle.manifest.input, bundle.labels(task.name)
-    return Setting(labels, spec.height, spec.width) if isinstance(spec, ImageInput) else Setting(labels)
 
 
 def _calibrated(bundle: Bundle, cut: Cut, load: Callable[[str], Graph]) -> Calibrated:

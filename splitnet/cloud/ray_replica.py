@@ -17,11 +17,11 @@ from splitnet.cloud.boundary import retry_details
 from splitnet.cloud.config.assemble import build_service
 from splitnet.cloud.config.loading import read_config, with_options
 from splitnet.cloud.config.schema import ServeConfig
-from splitnet.cloud.heap import share_heap
 from splitnet.cloud.ray_ingress import TIME_LEFT
 from splitnet.cloud.service import InferenceService
 from splitnet.cloud.servicer import InferenceServicer
 from splitnet.errors import FAULT, InternalError, ServiceError, UsageError
+from splitnet.runtime.heap import share_heap
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.wire.channels import DETAILS, code_of
 

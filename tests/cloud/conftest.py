@@ -12,19 +12,9 @@ import pytest
 
 import featcodec
 from splitnet.bundle import Bundle
-from splitnet.bundle.build import build_bundle
-from splitnet.bundle.source import ImportOptions
 from splitnet.wire.exchange import InferenceRequest
 
 Deploy = Callable[..., Bundle]
-
-
-@pytest.fixture(scope="session")
-def tiny_bundle(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The tiny network with graphs for r1 and r2; read only."""
-    return build_bundle(
-        tiny_file, tmp_path_factory.mktemp("bundle") / "tiny", cuts=["r1", "r2"], options=ImportOptions()
-    )
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from splitnet.cloud.access.caller import ClientLimits, Permits
-from splitnet.cloud.config.reading import read_toml
+from splitnet.config.reading import read_toml
 from splitnet.errors import ConfigError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$")]

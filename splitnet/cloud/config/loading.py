@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from splitnet.cloud.config.reading import read_toml
 from splitnet.cloud.config.schema import ServeConfig
+from splitnet.config.reading import read_toml
 from splitnet.errors import UsageError
 
 

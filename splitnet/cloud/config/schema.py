@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from splitnet.cloud.access.caller import ClientLimits
 from splitnet.cloud.batching import BatchSettings
-from splitnet.cloud.config.files import FilePath, Secret
-from splitnet.errors import UsageError
+from splitnet.config.files import FilePath, Secret
+from splitnet.config.sections import Address, Logging, Section, Tracing
 from splitnet.runtime.backends import BackendName
-from splitnet.wire.channels import parse_address
 from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _address(value: str) -> str:
-    try:
-        return parse_address(value, what="the address")
-    except UsageError as error:
-        raise ValueError(str(error)) from error
 
 
 def _network(value: str) -> str:
@@ -30,14 +22,7 @@ def _network(value: str) -> str:
     return value
 
 
-Address = Annotated[str, AfterValidator(_address)]
 NetworkText = Annotated[str, AfterValidator(_network)]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tls(Section):
@@ -124,19 +109,6 @@ class Admin(Section):
         if (self.listen is None) != (self.client_ca is None):
             raise ValueError("an address needs a client_ca, and a client_ca an address: give both or none")
         return self
-
-
-class Logging(Section):
-    """`auto` is coloured for a terminal and JSON lines otherwise."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = "auto"
-
-
-class Tracing(Section):
-    """Where OpenTelemetry traces go: the URL of an OTLP collector."""
-
-    endpoint: str = Field(pattern=r"^https?://")
 
 
 class ServeConfig(Section):

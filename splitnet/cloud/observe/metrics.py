@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from splitnet._version import __version__
-from splitnet.cloud.observe.histogram import Histogram
 from splitnet.cloud.observe.tally import STAGES, Series, Tally
 from splitnet.cloud.service import InferenceService
+from splitnet.observe.histogram import Histogram
 
 CUT = ("model", "version", "cut")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from featcodec import FeatcodecError
-from splitnet.cloud.observe.text import shown
 from splitnet.errors import CancelledError, InternalError, ServiceError
+from splitnet.observe.text import shown
 
 if TYPE_CHECKING:
     import asyncio

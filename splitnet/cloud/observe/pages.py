@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
@@ -16,11 +13,12 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from splitnet.cloud.observe.gate import Gate
 from splitnet.cloud.observe.metrics import Metrics
 from splitnet.cloud.observe.status import status
 from splitnet.cloud.observe.tally import Tally
 from splitnet.cloud.service import InferenceService
+from splitnet.http.gate import Gate
+from splitnet.http.policy import content_policy
 
 if TYPE_CHECKING:
     from splitnet.cloud.repository.state import Version
@@ -64,22 +62,10 @@ def pages(
         Route("/ready", readiness),
         Route("/status.json", status_json),
     ]
-    return Gate(Starlette(routes=routes), token=token, hosts=hosts, page_policy=page_policy())
+    return Gate(Starlette(routes=routes), token=token, hosts=hosts, page_policy=content_policy(page_text()))
 
 
 @cache
 def page_text() -> str:
     """The status page: one HTML file that needs nothing but `/status.json`."""
     return files("splitnet.cloud.observe").joinpath("page.html").read_text(encoding="utf-8")
-
-
-@cache
-def page_policy() -> str:
-    """What the page may do: run its own script and style, told by their hashes, and ask this server."""
-    rules = [f"{kind}-src {_hash(tag)}" for kind, tag in (("script", "script"), ("style", "style"))]
-    return "; ".join([*rules, "connect-src 'self'", "img-src data:"])
-
-
-def _hash(tag: str) -> str:
-    found = re.findall(f"<{tag}>(.*?)</{tag}>", page_text(), re.DOTALL)
-    return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in found)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from splitnet.cloud.observe.observer import Observer, message, reason
-from splitnet.cloud.observe.text import shown
 from splitnet.errors import CancelledError
+from splitnet.observe.text import shown
 
 if TYPE_CHECKING:
     from splitnet.cloud.access.caller import Caller

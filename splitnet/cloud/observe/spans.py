@@ -16,8 +16,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from splitnet._version import __version__
 from splitnet.cloud.observe.observer import Observer, message, reason
-from splitnet.cloud.observe.text import shown
 from splitnet.errors import ServiceError
+from splitnet.observe.text import shown
 from splitnet.wire.tracing import CALL
 
 if TYPE_CHECKING:

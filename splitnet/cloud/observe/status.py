@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from splitnet._version import __version__
 from splitnet.cloud.observe.tally import Tally
-from splitnet.cloud.observe.text import shown
 from splitnet.cloud.observe.timeline import SLOT_SECONDS
 from splitnet.cloud.service import InferenceService
+from splitnet.observe.text import shown
 
 if TYPE_CHECKING:
     from splitnet.cloud.repository.state import Version

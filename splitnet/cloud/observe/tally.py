@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from splitnet.cloud.observe.clients import Clients
-from splitnet.cloud.observe.histogram import Histogram
 from splitnet.cloud.observe.observer import Observer, message, reason
-from splitnet.cloud.observe.text import shown
 from splitnet.cloud.observe.timeline import Timeline
+from splitnet.observe.histogram import Histogram
+from splitnet.observe.text import shown
 
 if TYPE_CHECKING:
     from splitnet.cloud.access.caller import Caller

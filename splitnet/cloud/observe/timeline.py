@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from splitnet.cloud.observe.histogram import Histogram, merged, percentile
+from splitnet.observe.histogram import Histogram, merged, percentile
 
 SLOT_SECONDS = 5.0
 SLOTS = 60

@@ -18,9 +18,9 @@ from splitnet.wire.tracing import tracer_provider
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-    from splitnet.cloud.observe.http import PageServer
     from splitnet.cloud.observe.spans import Spans
     from splitnet.cloud.repository.state import Version
+    from splitnet.http.server import PageServer
 
 TOKEN_VARIABLE = "SPLITNET_METRICS_TOKEN"
 
@@ -76,8 +76,8 @@ class Watch:
         if self._tally is None:
             return ""
         # Only here: a service without pages does without the web server, too.
-        from splitnet.cloud.observe.http import PageServer
         from splitnet.cloud.observe.pages import pages
+        from splitnet.http.server import PageServer
 
         app = pages(
             service, self._tally, ready, versions=versions, token=self.settings.token, hosts=self.settings.hosts

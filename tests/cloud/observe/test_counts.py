@@ -8,11 +8,11 @@ import time
 import pytest
 
 from splitnet.cloud.observe.clients import Clients
-from splitnet.cloud.observe.histogram import Histogram, merged, percentile
 from splitnet.cloud.observe.tally import ERRORS, SERIES, Tally
-from splitnet.cloud.observe.text import shown
 from splitnet.cloud.observe.timeline import SLOT_SECONDS, SLOTS, Timeline
 from splitnet.errors import InvalidRequestError, OverloadedError, UnknownError
+from splitnet.observe.histogram import Histogram, merged, percentile
+from splitnet.observe.text import shown
 from tests.cloud.observe.jobs import CALLER, Clock, job, request, response
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from splitnet.cloud.observe.http import PageServer
 from splitnet.cloud.observe.pages import pages
 from splitnet.cloud.observe.tally import Tally
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import OverloadedError
+from splitnet.http.server import PageServer
 from tests.cloud.observe.jobs import CALLER, job, request, response
 
 CHROMIUM = shutil.which("chromium")

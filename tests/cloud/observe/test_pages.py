@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from splitnet.cloud.observe.http import PageServer
 from splitnet.cloud.observe.observer import Observers
 from splitnet.cloud.observe.pages import pages
 from splitnet.cloud.observe.tally import Tally
 from splitnet.cloud.observe.watch import PageSettings, Watch
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import OverloadedError, UsageError
+from splitnet.http.server import PageServer
 from tests.cloud.observe.jobs import CALLER, Clock, job, request, response
 
 
@@ -166,7 +166,7 @@ def test_bytes_that_are_no_http_and_large_headers_hurt_nobody(server: PageServer
 
 
 def test_who_says_nothing_is_hung_up_on(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splitnet.cloud.observe.http.CONNECTION_SECONDS", 0.05)
+    monkeypatch.setattr("splitnet.http.server.CONNECTION_SECONDS", 0.05)
     with PageServer(pages(InferenceService(), tally, lambda: True), "127.0.0.1:0") as server:
         host, port = server.address.rsplit(":", 1)
         with socket.create_connection((host, int(port)), timeout=10) as silent:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from splitnet.cloud.config.lines import Path as KeyPath
-from splitnet.cloud.config.lines import key_lines, line_of
+from splitnet.config.lines import Path as KeyPath
+from splitnet.config.lines import key_lines, line_of
 from splitnet.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,8 +41,20 @@ class Document:
         try:
             return schema.model_validate(self.values, context={"folder": self.path.parent})
         except ValidationError as error:
-            problems = [f"{self._place(one['loc'])}: {_problem(one)}" for one in error.errors(include_url=False)]
+            guide = getattr(schema, "guide", "docs/configuration.md")
+            found = error.errors(include_url=False)
+            problems = [f"{self._place(self._key(one))}: {_problem(one, guide)}" for one in found]
             raise ConfigError(f"{self.path}: {'; '.join(problems)}") from error
+
+    def _key(self, error: Any) -> KeyPath:
+        """Where an error is, without what is no key: where a table has several kinds, pydantic names the kind too."""
+        tables = {path[:length] for path in self.lines for length in range(1, len(path) + 1)}
+        location: KeyPath = error["loc"]
+        key: KeyPath = ()
+        for part in location[:-1] if error["type"] == "missing" else location:
+            if (*key, part) in tables:
+                key = (*key, part)
+        return (*key, location[-1]) if error["type"] == "missing" else key
 
     def _place(self, key: KeyPath) -> str:
         return f"line {line_of(self.lines, key)}, {'.'.join(str(part) for part in key) or 'the file'}"
@@ -69,10 +81,10 @@ def _syntax(message: str, text: str) -> str:
     return f"line {line if line.isdigit() else text.count(chr(10)) + 1}: {what[0].lower()}{what[1:]}"
 
 
-def _problem(error: Any) -> str:
+def _problem(error: Any, guide: str) -> str:
     kind, given = error["type"], error["input"]
     if kind == "extra_forbidden":
-        return "no such key; see docs/configuration.md"
+        return f"no such key; see {guide}"
     if kind == "missing":
         return "is missing"
     said = str(error["msg"]).removeprefix("Value error, ")

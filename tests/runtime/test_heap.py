@@ -11,7 +11,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, sys, threading
-from splitnet.cloud.heap import share_heap
+from splitnet.runtime.heap import share_heap
 
 if sys.argv[1] == "shared":
     share_heap()

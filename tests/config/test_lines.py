@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitnet.cloud.config.lines import Path, key_lines, line_of
+from splitnet.config.lines import Path, key_lines, line_of
 
 TEXT = r'''a = 1  # [no] = table
 b.c = [1,

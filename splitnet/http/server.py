@@ -1,10 +1,10 @@
-"""The HTTP server of the pages, on a thread and an event loop of its own."""
+"""The HTTP server, on a thread and an event loop of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,8 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from splitnet.errors import UsageError
-from splitnet.wire.channels import parse_address
+from splitnet.http.sockets import bind_tcp, bind_unix, inode_of
 
 CONNECTIONS = 128
 """Connections at a time; one more is answered with 503."""
@@ -24,19 +23,30 @@ CONNECTION_SECONDS = 30.0
 class PageServer:
     """Serves an application over HTTP/1.1 until `close`; inference's own loop is not touched.
 
+    `listen` is HOST:PORT, or the path of a Unix socket, which only this user may connect to; `what`, an option or a
+    key, names it in messages. An answer may take `answer_seconds`, by default as long as a connection.
+
     Raises
     ------
     UsageError
         if the address cannot be listened on.
     """
 
-    def __init__(self, app: ASGIApp, listen: str) -> None:
-        self._socket = _bind(listen)
-        host, port = self._socket.getsockname()[:2]
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    def __init__(
+        self, app: ASGIApp, listen: str | Path, *, what: str = "--metrics", answer_seconds: float | None = None
+    ) -> None:
+        self._path = listen if isinstance(listen, Path) else None
+        if isinstance(listen, Path):
+            self._socket = bind_unix(listen, what, CONNECTIONS)
+            self._inode = inode_of(listen)
+            self.address = str(listen)
+        else:
+            self._socket = bind_tcp(listen, what, CONNECTIONS)
+            host, port = self._socket.getsockname()[:2]
+            self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         config = uvicorn.Config(
             app,
-            http=_Connection,
+            http=_connection(answer_seconds),
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -58,6 +68,9 @@ class PageServer:
         self._server.should_exit = True
         self._thread.join(timeout=5)
         self._socket.close()
+        # By now the name may be another's.
+        if self._path is not None and inode_of(self._path) == self._inode:
+            self._path.unlink(missing_ok=True)
 
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._socket]))
@@ -74,6 +87,8 @@ class PageServer:
 class _Connection(H11Protocol):
     """A connection that ends: uvicorn itself waits for ever for a request that never comes, or never ends."""
 
+    answer_seconds: float | None = None
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._end = self.loop.call_later(CONNECTION_SECONDS, self._expire)
@@ -85,24 +100,15 @@ class _Connection(H11Protocol):
     def _expire(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
-        else:
-            self._end = self.loop.call_later(CONNECTION_SECONDS, self.transport.abort)
+            return
+        # The answer under way is the last one.
+        self.cycle.keep_alive = False
+        wait = CONNECTION_SECONDS if self.cycle.more_body else self.answer_seconds or CONNECTION_SECONDS
+        self._end = self.loop.call_later(wait, self.transport.abort)
 
 
-def _bind(listen: str) -> socket.socket:
-    host, _, port = parse_address(listen, what="--metrics").rpartition(":")
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise UsageError(f"cannot listen on {listen}: {error.strerror}; choose another --metrics") from error
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(where)
-        found.listen(CONNECTIONS)
-    except OSError as error:
-        found.close()
-        raise UsageError(f"cannot listen on {listen}: {error.strerror}; choose another --metrics") from error
-    return found
+def _connection(seconds: float | None) -> type[_Connection]:
+    class Connection(_Connection):
+        answer_seconds = seconds
+
+    return Connection

@@ -1,4 +1,4 @@
-"""One heap for all threads of a server."""
+"""One heap for all threads of a process."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""HTTP surfaces: who may ask, and the server that answers."""
