@@ -24,7 +24,8 @@ class Bench:
     """Times calls: `repeats` of each, times multiplied by `slowdown`; energy where there is a `meter`.
 
     A device emulated F times slower computes and then waits F - 1 times as long; so does this, since after a pause
-    caches are cold and a call takes longer than in a loop. `clock` returns seconds, `pause` waits for some.
+    caches are cold and the first of its stages takes longer than in a loop. `clock` returns seconds, `pause` waits for
+    some.
     """
 
     repeats: int = 20
@@ -33,16 +34,16 @@ class Bench:
     clock: Callable[[], float] = time.perf_counter
     pause: Callable[[float], object] = time.sleep
 
-    def time(self, call: Call, count: int, after: Call | None = None) -> Times:
+    def time(self, call: Call, count: int, before: Call | None = None) -> Times:
         """Median and 95th percentile of `call(i)`, i going through 0 ... count - 1 again and again.
 
-        `after(i)` runs before each and is not timed: what a graph leaves in the caches, a coder finds in practice, and
-        in a loop of its own it would seem to take half the time.
+        `before(i)` runs before each and is not timed: what comes first in use. What a graph leaves in the caches, a
+        coder finds there; in a loop of its own it would seem to take half the time.
         """
-        return self.compare({"": lambda: call}, count, after)[""]
+        return self.compare({"": lambda: call}, count, before)[""]
 
     def compare(
-        self, makers: Mapping[str, Callable[[], Call]], count: int, after: Call | None = None
+        self, makers: Mapping[str, Callable[[], Call]], count: int, before: Call | None = None
     ) -> dict[str, Times]:
         """The same for several calls in turns, so that other work on the machine hits all of them alike.
 
@@ -56,13 +57,14 @@ class Bench:
                 for index in range(_WARM_UPS):
                     call(index % count)
                 for index in range(start, stop):
-                    if after is not None:
-                        after(index % count)
-                    began = self.clock()
+                    first = began = self.clock()
+                    if before is not None:
+                        before(index % count)
+                        began = self.clock()
                     call(index % count)
                     seconds[name].append(self.clock() - began)
                     if self.slowdown > 1:
-                        self.pause((self.slowdown - 1) * seconds[name][-1])
+                        self.pause((self.slowdown - 1) * (self.clock() - first))
                 if self.meter is not None:
                     joules[name] += self._energy(self.meter, call, range(start, stop), count)
         return {name: self._times(found, joules[name]) for name, found in seconds.items()}

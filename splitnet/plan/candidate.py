@@ -81,6 +81,8 @@ class Link:
         Seconds that gRPC and the service add, as measured; 0 where nobody measured.
     radio
         Joules a byte that the device sends.
+    interval
+        Seconds from one photo to the next; 0: each follows the answer to the one before.
 
     Raises UsageError for a value out of range.
     """
@@ -92,6 +94,7 @@ class Link:
     cloud_load: float = 0.0
     overhead: float = 0.0
     radio: float = 0.0
+    interval: float = 0.0
 
     def __post_init__(self) -> None:
         _positive("bandwidth", self.bandwidth / 1e6, "Mbit/s")
@@ -101,6 +104,7 @@ class Link:
             ("rtt", 1000 * self.rtt, " ms"),
             ("overhead", 1000 * self.overhead, " ms"),
             ("radio energy", 1e6 * self.radio, " µJ a byte"),
+            ("interval", 1000 * self.interval, " ms"),
         ):
             if not (value >= 0 and isfinite(value)):
                 raise UsageError(f"{name} {value:g}{unit} cannot be: give a number of at least 0")

@@ -60,11 +60,15 @@ def is_transform(spec: featcodec.Spec) -> bool:
     return spec.quantiser.name == "transform"
 
 
-def threaded(settings: Settings, makers: Mapping[str, Callable[[int], Call]], count: int) -> dict[str, Threaded]:
-    """Time what each maker returns for one thread and for many; only once where there is one core."""
+def threaded(
+    settings: Settings, makers: Mapping[str, Callable[[int], Call]], count: int, before: Call | None = None
+) -> dict[str, Threaded]:
+    """Time what each maker returns for one thread and for many; only once where there is one core. `before` as in
+    `Bench.time`.
+    """
     # Not in turns: threads of an engine's pool spin for a while after a run, and take a core from what is timed next.
     one, *others = (
-        settings.bench.compare({name: partial(make, threads) for name, make in makers.items()}, count)
+        settings.bench.compare({name: partial(make, threads) for name, make in makers.items()}, count, before)
         for threads in sorted({1, settings.threads})
     )
     many = others[0] if others else one

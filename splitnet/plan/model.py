@@ -25,6 +25,9 @@ ANSWER_FIELDS = 66
 """Beside the results in an answer of `InferStream`: its times (60 bytes), id and length (6)."""
 INITIAL_WINDOW = 10 * MSS
 """What TCP sends at once before it hears anything back (RFC 6928)."""
+LEAST_TIMEOUT = 0.2
+"""Seconds beyond the round trip after which Linux takes a packet for lost, where round trips do not vary (TCP_RTO_MIN).
+"""
 MATHIS_C = sqrt(3 / 2)
 """The constant of Mathis et al. for random losses with an acknowledgement for every packet."""
 
@@ -64,13 +67,25 @@ def transmission(payload: float, bandwidth: float, rtt: float = 0.0, loss: float
     return 8 * (first / bandwidth + (size - first) / steady) / (1 - loss)
 
 
-def slow_start(payload: float, bandwidth: float, rtt: float, loss: float = 0.0) -> float:
+def window_after(payload: float, rtt: float, idle: float) -> float:
+    """Bytes that TCP sends at once after `idle` seconds without sending, on a stream of messages of `payload` bytes.
+
+    While messages follow each other the window is large enough for one. A pause longer than the time-out for
+    retransmissions (RFC 5681, section 4.1) makes it smaller; Linux halves it for each such time (tcp_cwnd_restart), to
+    `INITIAL_WINDOW` at least.
+    """
+    timeout = rtt + LEAST_TIMEOUT
+    if idle <= timeout:
+        return max(payload, INITIAL_WINDOW)
+    return max(payload / 2 ** (min(idle / timeout, 64.0) // 1), INITIAL_WINDOW)
+
+
+def slow_start(payload: float, bandwidth: float, rtt: float, loss: float = 0.0, idle: float = inf) -> float:
     """Seconds in which the link is idle because the sender's window is full: it doubles with every round trip.
 
-    From `INITIAL_WINDOW` on, as after a pause longer than the time-out for retransmissions (RFC 5681, section 4.1); a
-    stream with less of a pause waits less. Of it that counts which `mathis_rate` does not take anyway.
+    From `window_after` on. Of it that counts which `mathis_rate` does not take anyway.
     """
-    window, sent, waiting = float(INITIAL_WINDOW), 0.0, 0.0
+    window, sent, waiting = window_after(payload, rtt, idle), 0.0, 0.0
     while sent + window < payload:
         idle = rtt - 8 * wire_bytes(window) / bandwidth
         if idle <= 0:

@@ -74,10 +74,13 @@ def predict(candidate: Candidate, link: Link, refusal: str = "") -> Prediction:
     uplink = model.transmission(request, link.bandwidth, rtt, loss)
     downlink = model.transmission(answer, back, rtt, loss)
     losses = model.retransmission(request, rtt, loss) + model.retransmission(answer, rtt, loss)
-    waiting = model.slow_start(request, link.bandwidth, rtt, loss) + model.slow_start(answer, back, rtt, loss)
     service = candidate.decode + candidate.cloud
     queue = model.queue_wait(service, link.cloud_load)
-    latency = device + uplink + rtt + waiting + losses + queue + service + downlink + link.overhead
+    steady = device + uplink + rtt + losses + queue + service + downlink + link.overhead
+    pause = max(link.interval, steady)
+    waiting = model.slow_start(request, link.bandwidth, rtt, loss, pause - uplink)
+    waiting += model.slow_start(answer, back, rtt, loss, pause - downlink)
+    latency = steady + waiting
     slowest, bottleneck = max(
         (device, "edge"), (uplink, "uplink"), (downlink, "downlink"), (service / (1 - link.cloud_load), "cloud")
     )

@@ -36,6 +36,7 @@ candidates = st.builds(
 )
 links = st.builds(
     Link,
+    interval=st.just(1e6),
     bandwidth=st.floats(1e4, 1e9),
     rtt=st.floats(0, 1, allow_subnormal=False),
     loss=st.just(0.0) | st.floats(1e-6, 0.3),
@@ -183,6 +184,23 @@ def test_a_long_message_waits_for_the_window_to_open() -> None:
     assert model.slow_start(40_000, 1e9, 0.0) == 0
     # With losses the rate of Mathis et al. is slower still, and holds the same waiting.
     assert model.slow_start(40_000, 1e9, 0.08, 0.1) == 0
+
+
+def test_the_window_stays_open_while_messages_follow_each_other() -> None:
+    """A pause longer than the round trip and 200 ms halves it, twice as long twice, down to ten segments."""
+    assert [model.window_after(100_000, 0.08, idle) for idle in (0.0, 0.28, 0.281, 0.57, 0.85, 1e9)] == [
+        100_000, 100_000, 50_000, 25_000, 14_480, 14_480,
+    ]  # fmt: skip
+    assert model.window_after(1_000, 0.08, 0.0) == 14_480
+    assert model.slow_start(40_000, 1e9, 0.08, idle=0.28) == 0
+    assert model.slow_start(40_000, 1e9, 0.08, idle=0.29) == pytest.approx(0.08, rel=0.01)
+
+
+@pytest.mark.parametrize(("edge", "interval", "waits"), [(0.05, 0.0, 0), (0.3, 0.0, 1), (0.05, 1.0, 1)])
+def test_a_device_that_pauses_longer_than_the_time_out_waits(edge: float, interval: float, waits: int) -> None:
+    one = Candidate("cloud", codec="jpeg", edge=edge, size=27_000, answer=300)
+    found = predict(one, Link(1e9, 0.08, interval=interval))
+    assert found.slow_start == pytest.approx(0.08 * waits, rel=0.01)
 
 
 def test_losses_bind_long_messages_to_the_rate_of_mathis() -> None:
