@@ -9,6 +9,7 @@
     ├── BundleError               a bundle is missing, incomplete or altered
     ├── ImageError                a photo cannot be read
     ├── SampleError               an input that is no photo cannot be read, or is not what the network takes
+    ├── SourceError               a source of inputs ended that should not: a camera is gone
     ├── OutputError               a result cannot be written (full disk, permissions)
     ├── VerificationError         split and whole network disagree
     └── ServiceError              an answer of the service, by gRPC status code
@@ -62,6 +63,10 @@ class ImageError(SplitnetError):
 
 class SampleError(SplitnetError):
     """An input of a network that takes no images cannot be read, or is not what the network takes."""
+
+
+class SourceError(SplitnetError):
+    """A source ended that should not: a camera that is gone, a folder that cannot be read. It may come back."""
 
 
 class OutputError(SplitnetError):

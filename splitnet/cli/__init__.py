@@ -11,7 +11,21 @@ import typer
 from typer.exceptions import TyperException
 
 from splitnet._version import __version__
-from splitnet.cli import admin, build, calibrate, demo, edge_run, fetch, inspect, plan, profile, serve, token
+from splitnet.cli import (
+    admin,
+    build,
+    calibrate,
+    demo,
+    edge_daemon,
+    edge_run,
+    edge_status,
+    fetch,
+    inspect,
+    plan,
+    profile,
+    serve,
+    token,
+)
 from splitnet.cli.exit_codes import ExitCode, exit_code
 from splitnet.errors import SplitnetError
 from splitnet.termination import terminate
@@ -35,6 +49,8 @@ app.command("plan")(plan.plan)
 app.command("profile")(profile.profile)
 app.command("serve")(serve.serve)
 edge.command("run")(edge_run.run)
+edge.command("daemon")(edge_daemon.daemon)
+edge.command("status")(edge_status.status)
 tokens.command("new")(token.new)
 app.command("demo")(demo.demo)
 

@@ -10,6 +10,7 @@ import typer
 from splitnet.cli.credentials import Ca, Cert, Key, Tls, TokenFile, credentials
 from splitnet.cli.exit_codes import ExitCode
 from splitnet.cli.sizes import parse_size
+from splitnet.cli.tracing import send_traces
 
 if TYPE_CHECKING:
     from splitnet.cli.reports import Report
@@ -60,7 +61,9 @@ def run(
     import asyncio
     from dataclasses import replace
 
-    _share_one_heap()
+    from splitnet.runtime.heap import share_heap
+
+    share_heap()
     from splitnet.cli.reports import JsonReport, TableReport
     from splitnet.edge.client import AsyncEdge
     from splitnet.edge.retry import RetryPolicy
@@ -68,7 +71,7 @@ def run(
 
     shown = replace(credentials(token_file, ca, cert, key, tls), application=application)
     retry = RetryPolicy(attempts=retries + 1)
-    _trace()
+    send_traces("splitnet-edge")
     pixels = None if size is None else parse_size(size)
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip())
 
@@ -110,25 +113,3 @@ def run(
 
     if asyncio.run(main()):
         raise typer.Exit(ExitCode.SOME_FAILED)
-
-
-def _trace() -> None:
-    """Send spans where OpenTelemetry's environment variables say, if they do."""
-    from splitnet.wire.tracing import tracer_provider
-
-    provider = tracer_provider("splitnet-edge")
-    if provider is not None:
-        from opentelemetry import trace
-
-        # Its spans are sent at the latest when the interpreter ends.
-        trace.set_tracer_provider(provider)
-
-
-def _share_one_heap() -> None:
-    """Let all threads allocate from one heap, where the C library is glibc: each other heap keeps what it once held."""
-    import ctypes
-    from contextlib import suppress
-
-    arena_max = -8
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(arena_max, 1)

@@ -12,6 +12,7 @@ from splitnet.errors import (
     OutputError,
     SampleError,
     ServiceError,
+    SourceError,
     SplitnetError,
     UsageError,
     VerificationError,
@@ -43,6 +44,7 @@ _BY_ERROR: tuple[tuple[type[SplitnetError], ExitCode], ...] = (
     (ModelError, ExitCode.INPUT),
     (ImageError, ExitCode.INPUT),
     (SampleError, ExitCode.INPUT),
+    (SourceError, ExitCode.INPUT),
     (OutputError, ExitCode.OUTPUT),
     (VerificationError, ExitCode.VERIFICATION),
 )

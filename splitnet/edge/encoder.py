@@ -13,9 +13,9 @@ from PIL import Image
 import featcodec
 from featcodec.quantisers.transform import Transform
 from splitnet.bundle import Bundle
-from splitnet.bundle.manifest import Cut, ImageInput
+from splitnet.bundle.manifest import Cut, ImageInput, Input
 from splitnet.bundle.sizes import resized
-from splitnet.edge.halves import PlainHalf, TransformHalf, half_for, step_of, with_step
+from splitnet.edge.halves import PlainHalf, TransformHalf, Values, half_for, step_of, with_step
 from splitnet.edge.trace import Prepared
 from splitnet.errors import ImageError, SampleError, UsageError
 from splitnet.models import preprocess
@@ -33,12 +33,39 @@ For a network that takes no images: a path of a ``.npy`` file, the bytes of one,
 `splitnet.models.samples`."""
 
 
-@dataclass(frozen=True, slots=True)
+class Ready:
+    """An input that was read: the crop (H, W, 3) of a photo, or what a network without images takes.
+
+    `photo` and `normalise` are the seconds that it took; normalising waits until somebody needs it.
+    """
+
+    def __init__(self, wanted: Input, values: preprocess.Pixels | Array, photo: float = 0.0) -> None:
+        self._wanted, self._values, self._tensor = wanted, values, None if isinstance(wanted, ImageInput) else values
+        self.photo, self.normalise = photo, 0.0
+
+    @property
+    def pixels(self) -> preprocess.Pixels:
+        """The crop of a photo, uint8 (H, W, 3)."""
+        return self._values
+
+    @property
+    def tensor(self) -> Array:
+        """What the network takes, float32 (1, ...)."""
+        if self._tensor is None:
+            assert isinstance(self._wanted, ImageInput)
+            started = time.perf_counter()
+            self._tensor = preprocess.normalise(self._values, self._wanted)
+            self.normalise = time.perf_counter() - started
+        return self._tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """A frame and the seconds that it took."""
+    """A frame, the seconds that it took, and the features or symbols in it; none of an image file."""
 
     frame: bytes
     times: Prepared
+    values: Values = ()
 
 
 def default_cut(bundle: Bundle) -> str:
@@ -151,30 +178,27 @@ class EdgeEncoder:
         SampleError
             if an input that is no photo cannot be read, is not what the network takes, or cannot be coded as above.
         """
-        wanted, spec = self.input, self.spec
-        t0 = time.perf_counter()
-        if isinstance(wanted, ImageInput):
-            pixels = _crop(photo, wanted)
-            t1 = time.perf_counter()
-            if self.image is not None:
-                file = self.image.encode(pixels)
-                return Encoded(file, Prepared(t1 - t0, 0.0, 0.0, time.perf_counter() - t1))
-            tensor = preprocess.normalise(pixels, wanted)
-            t2 = time.perf_counter()
-        else:
-            tensor = load_sample(photo, wanted)
-            t1 = t2 = time.perf_counter()
+        return self.encode_ready(prepare(photo, self.input))
+
+    def encode_ready(self, ready: Ready) -> Encoded:
+        """What `prepare` made of an input -> frame. Raises as `encode`."""
+        spec = self.spec
+        if self.image is not None:
+            started = time.perf_counter()
+            file = self.image.encode(ready.pixels)
+            return Encoded(file, Prepared(ready.photo, 0.0, 0.0, time.perf_counter() - started))
+        tensor, started = ready.tensor, time.perf_counter()
         try:
             values = self._half.run(tensor, spec)
         except ImageError as error:
             raise self._unusable(str(error)) from error
-        t3 = time.perf_counter()
+        ran = time.perf_counter()
         try:
             frame = self._half.frame(values, spec)
         except featcodec.FeatcodecError as error:
             raise self._refusal(spec, error) from error
-        t4 = time.perf_counter()
-        return Encoded(frame, Prepared(t1 - t0, t2 - t1, t3 - t2, t4 - t3))
+        times = Prepared(ready.photo, ready.normalise, ran - started, time.perf_counter() - ran)
+        return Encoded(frame, times, values)
 
     def compress(self, features: Array | Sequence[Array]) -> bytes:
         """Features (1, *cut.shape) -> frame; all tensors at a cut of several.
@@ -196,6 +220,15 @@ class EdgeEncoder:
     def _unusable(self, message: str) -> ImageError | SampleError:
         """What is raised for an input that is readable and yet of no use."""
         return (ImageError if isinstance(self.bundle.manifest.input, ImageInput) else SampleError)(message)
+
+
+def prepare(photo: Photo | Ready, wanted: Input) -> Ready:
+    """Read an input; one that was read already stays as it is. Raises ImageError, SampleError."""
+    if isinstance(photo, Ready):
+        return photo
+    started = time.perf_counter()
+    values = _crop(photo, wanted) if isinstance(wanted, ImageInput) else load_sample(photo, wanted)
+    return Ready(wanted, values, time.perf_counter() - started)
 
 
 def _crop(photo: Photo, spec: ImageInput) -> preprocess.Pixels:

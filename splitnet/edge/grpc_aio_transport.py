@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
 
-from splitnet.errors import CancelledError, LateError, ServiceError, UnavailableError, UsageError
+from splitnet.errors import CancelledError, InternalError, LateError, ServiceError, UnavailableError, UsageError
 from splitnet.v1 import inference_pb2 as pb
 from splitnet.v1 import inference_pb2_grpc as pb_grpc
 from splitnet.wire import messages
@@ -17,13 +20,15 @@ from splitnet.wire.channels import from_rpc_error, from_stream_error, open_aio_c
 from splitnet.wire.credentials import NO_CREDENTIALS, Credentials
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo
 
+_HEALTH = "/grpc.health.v1.Health/Check"
+
 
 class AsyncGrpcTransport:
     """Requests multiplexed over one bidirectional stream; answers come back in any order.
 
     The stream opens with the first request. When it breaks, every request in flight fails with the stream's error and
     the next one opens a new stream. A request that is late or cancelled gives up its own answer alone.
-    With `unary` each request is a call of its own instead.
+    With `unary` each request is a call of its own instead. `options` are gRPC's, in place of the usual ones.
 
     Raises
     ------
@@ -31,11 +36,18 @@ class AsyncGrpcTransport:
         if the address is not HOST:PORT, or the credentials cannot be used with it.
     """
 
-    def __init__(self, address: str, credentials: Credentials = NO_CREDENTIALS, *, unary: bool = False) -> None:
+    def __init__(
+        self,
+        address: str,
+        credentials: Credentials = NO_CREDENTIALS,
+        *,
+        unary: bool = False,
+        options: Sequence[tuple[str, int]] = (),
+    ) -> None:
         self._unary = unary
         self.address = parse_address(address, what="server")
         self._credentials = credentials
-        self._channel = open_aio_channel(self.address, credentials)
+        self._channel = open_aio_channel(self.address, credentials, options)
         self._stub: Any = pb_grpc.InferenceServiceStub(self._channel)
         self._ids = itertools.count(1)
         self._stream: _Stream | None = None
@@ -50,6 +62,22 @@ class AsyncGrpcTransport:
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.address) from error
         return messages.model_from_message(reply)
+
+    async def probe(self, timeout: float, payload: int = 0) -> float:
+        """Seconds of a round trip: a message to the health service, of `payload` bytes, answered with a few.
+
+        The payload is a field that the service does not know, which protobuf has it pass over. A server without that
+        service answers too, and so does one that wants to know who asks. Raises ServiceError.
+        """
+        call: Any = self._channel.unary_unary(_HEALTH)
+        started = time.perf_counter()
+        try:
+            await call(_field(payload), timeout=timeout, metadata=self._credentials.metadata())
+        except grpc.RpcError as error:
+            failure = from_rpc_error(error, self.address)
+            if isinstance(failure, UnavailableError | LateError | InternalError | CancelledError):
+                raise failure from error
+        return time.perf_counter() - started
 
     async def infer(self, request: InferenceRequest, timeout: float | None = None) -> InferenceResponse:
         """Raises ServiceError; LateError once `timeout` has passed here, whatever the server does."""
@@ -84,6 +112,17 @@ class AsyncGrpcTransport:
         if self._stream is not None:
             await self._stream.close()
         await self._channel.close()
+
+
+def _field(payload: int) -> bytes:
+    """Field 15 with random bytes, which nothing on the way can make smaller."""
+    if not payload:
+        return b""
+    length, left = bytearray(), payload
+    while left > 0x7F:
+        length.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([15 << 3 | 2, *length, left]) + os.urandom(payload)
 
 
 class _Stream:

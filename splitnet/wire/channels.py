@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -86,12 +87,15 @@ def open_channel(address: str, credentials: Credentials) -> grpc.Channel:
     return grpc.secure_channel(address, secured, options=client_options())
 
 
-def open_aio_channel(address: str, credentials: Credentials) -> grpc.aio.Channel:
-    """The same for asyncio."""
+def open_aio_channel(
+    address: str, credentials: Credentials, options: Sequence[tuple[str, int]] = ()
+) -> grpc.aio.Channel:
+    """The same for asyncio; `options` come after the usual ones, so they win."""
     secured = credentials.tls(address)
+    told = [*client_options(), *options]
     if secured is None:
-        return grpc.aio.insecure_channel(address, options=client_options())
-    return grpc.aio.secure_channel(address, secured, options=client_options())
+        return grpc.aio.insecure_channel(address, options=told)
+    return grpc.aio.secure_channel(address, secured, options=told)
 
 
 def from_rpc_error(error: grpc.RpcError, address: str) -> ServiceError:

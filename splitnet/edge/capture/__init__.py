@@ -1,0 +1,1 @@
+"""Where inputs come from: folders, cameras, video files, local programs, standard input."""

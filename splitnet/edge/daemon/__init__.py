@@ -1,0 +1,1 @@
+"""`splitnet edge daemon`: several sources at once, through one link, to sinks that lose nothing."""

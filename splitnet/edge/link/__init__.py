@@ -1,0 +1,1 @@
+"""The ways to the servers: which one to ask, and what the link is like."""

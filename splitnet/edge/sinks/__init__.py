@@ -1,0 +1,1 @@
+"""Where records go: JSON lines, folders, SQLite, webhooks, MQTT."""

@@ -1,0 +1,1 @@
+"""What waits on disk for a server, and what was answered."""
