@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 # Touched when the environment holds what pyproject.toml and constraints.txt ask for.
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test ray compatibility lint typecheck proto proto-check bench soak figures clean
+.PHONY: help setup demo test ray compatibility lint typecheck proto proto-check bench soak faults links figures clean
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,7 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate 
 	$(PYTHON) -m benchmarks.serve
 	$(PYTHON) -m benchmarks.hostile
 	$(PYTHON) -m benchmarks.reload
+	$(PYTHON) -m benchmarks.edge
 	$(PYTHON) -m benchmarks.build
 	$(if $(FACES),$(PYTHON) -m benchmarks.faces --faces $(FACES))
 	$(PYTHON) -m benchmarks.link
@@ -74,6 +75,12 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate 
 
 soak: $(READY) ## Twenty minutes of load on the service: memory and errors
 	$(PYTHON) -m benchmarks.soak
+
+faults: $(READY) ## Every fault that a device meets, while photos keep coming (root, 15 minutes)
+	$(PYTHON) -m benchmarks.faults
+
+links: $(READY) ## The edge daemon on links that change, beside every fixed choice and an oracle (root, 50 minutes)
+	$(PYTHON) -m benchmarks.links
 
 figures: $(READY) ## The short version of every benchmark, and one table: figure, value, bar, met or not
 	$(PYTHON) -m benchmarks.figures

@@ -23,6 +23,7 @@ class Bar:
 
 
 FLOAT_MAPS = ("block2", "block4", "block7", "block10", "add.14", "relu.0", "relu.4", "relu.18")
+LINK_TRACES = ("4g", "wifi", "satellite", "outage")
 
 BARS: dict[str, Bar] = {
     "build.hundred_nodes_all_s": Bar("<=", 60, needed=False),
@@ -41,7 +42,13 @@ BARS: dict[str, Bar] = {
     "demo.block7.affine8_zstd.bytes": Bar("<=", 14_000),
     "demo.lossless.worst_difference": Bar("<=", 1e-5),
     "demo.overhead_ms": Bar("<=", 2.0),
+    "edge.daemon_rss_mb": Bar("<=", 200),
+    "edge.faults_lost": Bar("<=", 0, needed=False),
+    "edge.faults_twice": Bar("<=", 0, needed=False),
+    "edge.first_frame_s": Bar("<=", 1.5),
+    "edge.rate_vs_graph": Bar(">=", 0.9),
     "edge.run_rss_mb": Bar("<=", 130),
+    **{f"edge.{trace}.mean_vs_oracle": Bar("<=", 0.15, needed=False) for trace in LINK_TRACES},
     "floats.decode_mb_s": Bar(">=", 100),
     "floats.encode_mb_s": Bar(">=", 100),
     **{f"floats.{name}.size_vs_best_peer": Bar("<=", 0.97, needed=False) for name in FLOAT_MAPS},

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from benchmarks import coder_share, ctx, demo, depth, floats, footprint, hostile, rans
 from benchmarks.bars import BARS
+from benchmarks.edge import starts
 from benchmarks.fidelity import shipped
 from benchmarks.harness import figure_table
 from benchmarks.serve import measure as serve
 from splitnet.figures import write_results
 
-SCRIPTS = (demo, footprint, rans, ctx, floats, shipped, coder_share, depth, serve, hostile)
+SCRIPTS = (demo, footprint, rans, ctx, floats, shipped, coder_share, depth, serve, hostile, starts)
 
 
 def run() -> int:

@@ -18,23 +18,13 @@ from rich.progress import Progress
 from benchmarks.harness import Measured, main
 from benchmarks.link import Link, LinkSettings
 from benchmarks.plan.cells import CELLS, SHORT, Tried, overhead_of, try_cell
-from splitnet.bundle import Bundle
+from benchmarks.plan.profiling import CUTS, SLOWDOWN, emulated_profile
 from splitnet.bundle.build import INPUT_CUT, build_bundle
 from splitnet.demo.photos import labelled_photos
 from splitnet.errors import UnavailableError
-from splitnet.models import preprocess
 from splitnet.plan import Candidate
-from splitnet.plan.bench import Bench
-from splitnet.plan.measure import Settings
-from splitnet.plan.measure_cloud import measure_cloud
-from splitnet.plan.measure_edge import measure_edge
-from splitnet.plan.profile import Profile
-from splitnet.plan.subject import Subject
 
 OUT = Path("out/plan")
-CUTS = ("block4", "block7", "block10")
-SLOWDOWN = 20.0
-STEPS = (1.0, 1.5, 1.75, 2.0, 2.5)
 PORT = 50051
 
 
@@ -46,7 +36,7 @@ def measure(short: bool) -> Measured:
     cells = SHORT if short else CELLS
     with Progress(transient=True) as bar:
         task = bar.add_task("profile", total=None)
-        profile = _profile(bundle, photos)
+        profile = emulated_profile(bundle, photos)
         bar.update(task, total=len(cells), description="links")
         with Link(LinkSettings()) as link, (OUT / "server.log").open("w") as log:
             address = f"{link.server.address}:{PORT}"
@@ -78,27 +68,6 @@ def measure(short: bool) -> Measured:
         "plan.cells": float(len(tried)),
     }
     return Measured(figures, [row for one in tried for row in one.rows()])
-
-
-def _profile(bundle: Bundle, photos: Sequence[Path]) -> Profile:
-    manifest = bundle.manifest
-    image = manifest.image_input
-    crops = tuple(
-        preprocess.resize_and_crop(preprocess.load_image(photo, short_side=image.resize_short), image)
-        for photo in photos
-    )
-    subject = Subject(image, crops, tuple(photos))
-
-    def silent(*_: object) -> None:
-        return
-
-    return Profile(
-        network=manifest.name,
-        version=manifest.version,
-        fingerprint=bundle.fingerprint,
-        edge=measure_edge(bundle, subject, Settings(CUTS, Bench(20, SLOWDOWN), STEPS, threads=1), silent),
-        cloud=measure_cloud(bundle, subject, Settings(CUTS, Bench(20), STEPS, threads=1), silent),
-    )
 
 
 def _ask(device: subprocess.Popen[str], candidate: Candidate, tasks: Sequence[str]) -> list[float]:

@@ -13,6 +13,7 @@ from typing import Self
 
 from splitnet.bundle.load import Bundle
 from splitnet.bundle.manifest import MANIFEST, File, Manifest
+from splitnet.bundle.signature import SIGNATURE
 from splitnet.errors import BundleError, OutputError, UsageError
 from splitnet.termination import on_termination
 
@@ -32,7 +33,7 @@ def check_target(directory: Path) -> None:
     if not present:
         return
     try:
-        listed = {file.path for file in Bundle.load(directory, half="edge").manifest.files} | {MANIFEST}
+        listed = {file.path for file in Bundle.load(directory, half="edge").manifest.files} | {MANIFEST, SIGNATURE}
     except BundleError as error:
         raise UsageError(f"{directory} holds something else than a whole bundle ({error}): choose another") from error
     foreign = sorted(present - listed)

@@ -17,6 +17,7 @@ from splitnet.cli import (
     calibrate,
     demo,
     edge_daemon,
+    edge_roll_back,
     edge_run,
     edge_status,
     fetch,
@@ -24,6 +25,7 @@ from splitnet.cli import (
     plan,
     profile,
     serve,
+    sign,
     token,
 )
 from splitnet.cli.exit_codes import ExitCode, exit_code
@@ -48,9 +50,11 @@ app.command("inspect")(inspect.inspect)
 app.command("plan")(plan.plan)
 app.command("profile")(profile.profile)
 app.command("serve")(serve.serve)
+app.command("sign")(sign.sign)
 edge.command("run")(edge_run.run)
 edge.command("daemon")(edge_daemon.daemon)
 edge.command("status")(edge_status.status)
+edge.command("roll-back")(edge_roll_back.roll_back)
 tokens.command("new")(token.new)
 app.command("demo")(demo.demo)
 

@@ -17,6 +17,7 @@ def fetch(
     out: Annotated[Path, typer.Option(help="Directory to write; a bundle that is there is replaced.")],
     edge_only: Annotated[bool, typer.Option("--edge-only", help="Only what a device needs.")] = False,
     fingerprint: Annotated[str, typer.Option(help="Take no other bundle than this one (64 hexadecimal digits).")] = "",
+    signed_by: Annotated[Path | None, typer.Option(help="Take only what the owner of this public key signed.")] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Take no larger bundle.")] = 4 << 30,
     token_file: TokenFile = None,
     ca: Ca = None,
@@ -42,5 +43,6 @@ def fetch(
         edge_only=edge_only,
         limits=FetchLimits(max_bytes=max_bytes),
         credentials=credentials(token_file, ca, cert, key, tls),
+        signed_by=signed_by,
     )
     typer.echo(f"{bundle.manifest.name} {bundle.manifest.version} {bundle.fingerprint}")

@@ -13,6 +13,7 @@ import grpc
 from splitnet.bundle import Bundle
 from splitnet.bundle.load import MAX_MANIFEST_BYTES, Half, parse_manifest
 from splitnet.bundle.manifest import Manifest
+from splitnet.bundle.signature import public_key, verify_signature
 from splitnet.edge.partial import Partial, open_partial
 from splitnet.edge.watchdog import Watchdog
 from splitnet.errors import (
@@ -61,11 +62,13 @@ def fetch_bundle(
     limits: FetchLimits | None = None,
     progress: Progress | None = None,
     credentials: Credentials = NO_CREDENTIALS,
+    signed_by: Path | None = None,
 ) -> Bundle:
     """Fetch a bundle to the directory `out`, all at once or not at all; after a break it goes on, now or later.
 
     Only what the manifest lists is written, and each file's SHA-256 is checked. The fingerprint is computed from the
-    manifest that came: give the one that is expected where the server is not trusted to choose.
+    manifest that came: give the one that is expected where the server is not trusted to choose. Or give `signed_by`,
+    the PEM file of an Ed25519 public key: then nothing is taken that its owner did not sign.
 
     Raises
     ------
@@ -73,6 +76,8 @@ def fetch_bundle(
         if the address is none, the credentials cannot be used with it, or something else than a bundle is at `out`.
     FingerprintError
         if the server has another bundle.
+    BundleError
+        if it is not signed by the owner of `signed_by`.
     InternalError
         if the server sends something else than it should.
     ServiceError
@@ -82,6 +87,9 @@ def fetch_bundle(
     """
     address = parse_address(server, what="server")
     limits = limits or FetchLimits()
+    if signed_by is not None:
+        # Before anything is fetched.
+        public_key(signed_by)
     channel = open_channel(address, credentials)
     half: Half = "edge" if edge_only else "whole"
     watchdog = Watchdog()
@@ -89,7 +97,7 @@ def fetch_bundle(
         with open_partial(out, half) as partial:
             wanted = Wanted(name, version, fingerprint, edge_only)
             stub = pb_grpc.InferenceServiceStub(channel)
-            fetch = _Fetch(address, stub, credentials, partial, wanted, limits, watchdog, progress)
+            fetch = _Fetch(address, stub, credentials, partial, wanted, limits, watchdog, progress, signed_by)
             fetch.run()
             return partial.finish()
     finally:
@@ -108,12 +116,13 @@ class _Fetch:
         limits: FetchLimits,
         watchdog: Watchdog,
         progress: Progress | None,
+        signed_by: Path | None,
     ) -> None:
         self._address, self._stub, self._partial, self._wanted = address, stub, partial, wanted
         self._credentials = credentials
         self._limits, self._watchdog, self._progress = limits, watchdog, progress
         self._until = time.monotonic() + limits.total
-        self._received = 0
+        self._received, self._signed_by = 0, signed_by
 
     def run(self) -> None:
         """Attempt until everything is here; attempts that brought something do not count."""
@@ -136,6 +145,13 @@ class _Fetch:
                 if failures >= self._limits.attempts or time.monotonic() + pause > self._until:
                     raise
                 time.sleep(pause)
+        # Also where an earlier attempt, perhaps without a key, had left all of it.
+        assert self._partial.manifest is not None
+        self._check_signature(self._partial.manifest, self._partial.signature)
+
+    def _check_signature(self, manifest: Manifest, signature: bytes) -> None:
+        if self._signed_by is not None:
+            verify_signature(manifest.fingerprint(), signature, self._signed_by)
 
     def _fits(self, manifest: Manifest) -> bool:
         wanted = self._wanted
@@ -161,9 +177,10 @@ class _Fetch:
             call.cancel()
 
     def _manifest(self, call: Any) -> None:
-        data = b""
+        data, signature = b"", b""
         while True:
             chunk = self._next(call)
+            signature = signature or chunk.signature
             if chunk.path or chunk.offset != len(data) or chunk.size > MAX_MANIFEST_BYTES:
                 raise self._wrong("begins with something else than a manifest of at most 4 MiB")
             data += chunk.data
@@ -181,7 +198,8 @@ class _Fetch:
         size = sum(file.size for file in manifest.files)
         if size > self._limits.max_bytes:
             raise self._wrong(f"has a bundle of {size} bytes, over the limit of {self._limits.max_bytes}")
-        self._partial.begin(manifest)
+        self._check_signature(manifest, signature)
+        self._partial.begin(manifest, signature)
 
     def _files(self, call: Any) -> None:
         total = sum(file.size for file in self._partial.files())

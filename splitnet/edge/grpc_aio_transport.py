@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -21,6 +21,8 @@ from splitnet.wire.credentials import NO_CREDENTIALS, Credentials
 from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo
 
 _HEALTH = "/grpc.health.v1.Health/Check"
+SILENT = "silent"
+"""The reason of a `LateError` that is the client's own: nothing was heard of the server."""
 
 
 class AsyncGrpcTransport:
@@ -55,12 +57,9 @@ class AsyncGrpcTransport:
 
     async def describe(self, name: str, version: str = "", timeout: float | None = None) -> ModelInfo:
         """Raises ServiceError."""
-        try:
-            reply = await self._stub.GetModel(
-                pb.GetModelRequest(name=name, version=version), timeout=timeout, metadata=self._credentials.metadata()
-            )
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self.address) from error
+        wanted, metadata = pb.GetModelRequest(name=name, version=version), self._metadata()
+        with self._call_errors():
+            reply = await self._stub.GetModel(wanted, timeout=timeout, metadata=metadata)
         return messages.model_from_message(reply)
 
     async def probe(self, timeout: float, payload: int = 0) -> float:
@@ -70,14 +69,36 @@ class AsyncGrpcTransport:
         service answers too, and so does one that wants to know who asks. Raises ServiceError.
         """
         call: Any = self._channel.unary_unary(_HEALTH)
-        started = time.perf_counter()
+        metadata, started = self._metadata(), time.perf_counter()
         try:
-            await call(_field(payload), timeout=timeout, metadata=self._credentials.metadata())
-        except grpc.RpcError as error:
-            failure = from_rpc_error(error, self.address)
-            if isinstance(failure, UnavailableError | LateError | InternalError | CancelledError):
-                raise failure from error
+            with self._call_errors():
+                await call(_field(payload), timeout=timeout, metadata=metadata)
+        except (UnavailableError, LateError, InternalError, CancelledError):
+            raise
+        except ServiceError:
+            # A refusal is an answer.
+            pass
         return time.perf_counter() - started
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with a call. Raises UnavailableError where it cannot be read now: a token is being replaced."""
+        try:
+            return self._credentials.metadata()
+        except UsageError as error:
+            raise UnavailableError(str(error)) from error
+
+    @contextlib.contextmanager
+    def _call_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.address) from error
+        except asyncio.CancelledError as error:
+            # gRPC ends a call this way too where its channel was closed; then nobody asked this task to end.
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
+                raise UnavailableError(f"the connection to {self.address} was closed") from error
+            raise
 
     async def infer(self, request: InferenceRequest, timeout: float | None = None) -> InferenceResponse:
         """Raises ServiceError; LateError once `timeout` has passed here, whatever the server does."""
@@ -86,7 +107,7 @@ class AsyncGrpcTransport:
         if self._unary:
             return await self._call(request, timeout)
         if self._stream is None or self._stream.ended:
-            self._stream = _Stream(self._stub, self.address, self._credentials)
+            self._stream = _Stream(self._stub, self.address, self._metadata())
         number = next(self._ids)
         message = pb.InferStreamRequest(id=number, request=messages.request_to_message(request), timeout=timeout or 0.0)
         answer = self._stream.send(message)
@@ -94,16 +115,16 @@ class AsyncGrpcTransport:
             async with asyncio.timeout(timeout):
                 return await answer
         except TimeoutError as error:
-            raise LateError(f"no answer from {self.address} within {timeout:g} s; raise --deadline") from error
+            late = LateError(f"no answer from {self.address} within {timeout:g} s; raise --deadline")
+            late.reason = SILENT
+            raise late from error
         finally:
             self._stream.forget(number)
 
     async def _call(self, request: InferenceRequest, timeout: float | None) -> InferenceResponse:
-        message, metadata = messages.request_to_message(request), self._credentials.metadata()
-        try:
+        message, metadata = messages.request_to_message(request), self._metadata()
+        with self._call_errors():
             reply = await self._stub.Infer(message, timeout=timeout, metadata=metadata)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self.address) from error
         return messages.response_from_message(reply)
 
     async def aclose(self) -> None:
@@ -131,9 +152,9 @@ class _Stream:
     Writing has a task of its own, because a deadline that passes within `call.write` would cancel the whole call.
     """
 
-    def __init__(self, stub: Any, address: str, credentials: Credentials) -> None:
+    def __init__(self, stub: Any, address: str, metadata: tuple[tuple[str, str], ...]) -> None:
         self._address = address
-        self._call = stub.InferStream(metadata=credentials.metadata())
+        self._call = stub.InferStream(metadata=metadata)
         self._waiting: dict[int, asyncio.Future[InferenceResponse]] = {}
         self._outbox: asyncio.Queue[pb.InferStreamRequest] = asyncio.Queue()
         self._reader = asyncio.create_task(self._read())

@@ -13,6 +13,7 @@ from pathlib import Path
 from splitnet.bundle import Bundle
 from splitnet.bundle.load import Half, parse_manifest
 from splitnet.bundle.manifest import MANIFEST, File, Manifest
+from splitnet.bundle.signature import SIGNATURE_BYTES, read_signature, write_signature
 from splitnet.bundle.write import check_target, replace
 from splitnet.errors import BundleError, InternalError, OutputError, UsageError
 
@@ -38,15 +39,21 @@ class Partial:
         shutil.rmtree(self._new, ignore_errors=True)
         self.manifest = None
 
-    def begin(self, manifest: Manifest) -> None:
-        """Keep the manifest of what comes. Raises OutputError."""
-        if self.manifest is not None and self.manifest.fingerprint() == manifest.fingerprint():
-            return
-        self.discard()
-        with self._output_errors():
-            self._new.mkdir(exist_ok=True)
-            (self._new / MANIFEST).write_bytes(manifest.canonical())
-        self.manifest = manifest
+    def begin(self, manifest: Manifest, signature: bytes = b"") -> None:
+        """Keep the manifest of what comes, and its signature if there is one. Raises OutputError."""
+        if self.manifest is None or self.manifest.fingerprint() != manifest.fingerprint():
+            self.discard()
+            with self._output_errors():
+                self._new.mkdir(exist_ok=True)
+                (self._new / MANIFEST).write_bytes(manifest.canonical())
+            self.manifest = manifest
+        if len(signature) == SIGNATURE_BYTES:
+            write_signature(self._new, signature)
+
+    @property
+    def signature(self) -> bytes:
+        """What came with the manifest; empty where nothing did. Raises BundleError where it was damaged since."""
+        return read_signature(self._new)
 
     def files(self) -> tuple[File, ...]:
         """The files that are to come or have come."""

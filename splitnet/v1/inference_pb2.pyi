@@ -366,6 +366,7 @@ class BundleChunk(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     CRC32_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Empty: the manifest, as canonical JSON."""
     offset: _builtins.int
@@ -375,6 +376,8 @@ class BundleChunk(_message.Message):
     """Of `data`, as zlib.crc32: against accidents. The manifest's SHA-256 of each file is what counts."""
     size: _builtins.int
     """Bytes of the whole file."""
+    signature: _builtins.bytes
+    """With the manifest's first chunk: the Ed25519 signature beside it, 64 bytes; empty where the bundle has none."""
     def __init__(
         self,
         *,
@@ -383,10 +386,11 @@ class BundleChunk(_message.Message):
         data: _builtins.bytes = ...,
         crc32: _builtins.int = ...,
         size: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32", b"crc32", "data", b"data", "offset", b"offset", "path", b"path", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32", b"crc32", "data", b"data", "offset", b"offset", "path", b"path", "signature", b"signature", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -113,9 +113,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes of one file of a bundle, from `offset` on; no `path` for the manifest, `size` of the whole file."""
+    """Bytes of one file of a bundle, from `offset` on; no `path` for the manifest, `size` of the whole file.
+
+    The manifest's first chunk comes with the bundle's `signature`, empty where it has none.
+    """
 
     path: str
     offset: int
     data: bytes
     size: int
+    signature: bytes = b""

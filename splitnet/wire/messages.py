@@ -317,7 +317,12 @@ def wanted_from_message(message: pb.FetchBundleRequest) -> Wanted:
 
 def chunk_to_message(chunk: Chunk) -> pb.BundleChunk:
     return pb.BundleChunk(
-        path=chunk.path, offset=chunk.offset, data=chunk.data, crc32=zlib.crc32(chunk.data), size=chunk.size
+        path=chunk.path,
+        offset=chunk.offset,
+        data=chunk.data,
+        crc32=zlib.crc32(chunk.data),
+        size=chunk.size,
+        signature=chunk.signature,
     )
 
 
@@ -325,4 +330,4 @@ def chunk_from_message(message: pb.BundleChunk) -> Chunk:
     """Raises UnavailableError for bytes that were damaged on the way: trying again helps."""
     if zlib.crc32(message.data) != message.crc32:
         raise UnavailableError(f"a chunk of {message.path or 'the manifest'} was damaged on the way; try again")
-    return Chunk(message.path, message.offset, message.data, message.size)
+    return Chunk(message.path, message.offset, message.data, message.size, message.signature)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import structlog
 
+from splitnet.bundle.versions import version_key
 from splitnet.cloud import InferenceService
 from splitnet.cloud.model import CloudModel
 from splitnet.cloud.repository.folder import PIN, Folder
 from splitnet.cloud.repository.repository import Repository
 from splitnet.cloud.repository.state import State, Version
-from splitnet.cloud.repository.versions import version_key
 from splitnet.cloud.repository.watch import Watcher
 from splitnet.errors import InvalidRequestError, UnknownError, UsageError
 from tests.cloud.conftest import Deploy, request_for

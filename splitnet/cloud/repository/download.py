@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import BinaryIO
 
+from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import File
+from splitnet.bundle.signature import read_signature
 from splitnet.cloud.access.caller import Caller
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import BundleError, FingerprintError, InvalidRequestError, OverloadedError, UnavailableError
@@ -63,9 +66,12 @@ class Downloads:
         self._running += 1
         try:
             data = bundle.manifest.canonical()
+            signature = await asyncio.to_thread(_signature, bundle)
             for offset in range(0, len(data), CHUNK_BYTES):
                 with _Patience(self._stall):
-                    yield Chunk("", offset, data[offset : offset + CHUNK_BYTES], len(data))
+                    yield Chunk(
+                        "", offset, data[offset : offset + CHUNK_BYTES], len(data), b"" if offset else signature
+                    )
             for file, begin in files:
                 try:
                     stream = await asyncio.to_thread(bundle.open_file, file.path)
@@ -104,6 +110,13 @@ def _from(files: tuple[File, ...], wanted: Wanted) -> list[tuple[File, int]]:
         if file.path == wanted.path and wanted.offset <= file.size:
             return [(file, wanted.offset), *((later, 0) for later in files[number + 1 :])]
     raise InvalidRequestError(f"there is no byte {wanted.offset} of a file {wanted.path[:80]!r} to go on with")
+
+
+def _signature(bundle: Bundle) -> bytes:
+    """What lies beside the manifest; whoever wants one checks it, so a damaged one is as good as none."""
+    with suppress(BundleError):
+        return read_signature(bundle.path)
+    return b""
 
 
 def _read(stream: BinaryIO, offset: int, size: int) -> bytes:

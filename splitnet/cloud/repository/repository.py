@@ -9,10 +9,10 @@ from pathlib import Path
 import structlog
 
 from splitnet.bundle import Bundle
+from splitnet.bundle.versions import version_key
 from splitnet.cloud.model import CloudModel, shorten
 from splitnet.cloud.repository.folder import Folder, Key, Listing, Place, Signature, signature
 from splitnet.cloud.repository.state import Entry, State, Version
-from splitnet.cloud.repository.versions import version_key
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import BundleError, InvalidRequestError, SplitnetError, UnknownError
 

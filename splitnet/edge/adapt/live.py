@@ -14,6 +14,8 @@ LEAST = 0.003
 SURE = 3
 """So many looks in a row must prefer the same choice, unless it promises to halve the latency."""
 LARGE = 0.5
+FORGETTING = 0.01
+"""Share of what is known of the service's speed that each look forgets while the device answers alone."""
 WEIGHT = 0.2
 """Of a new measurement of the device's or the service's speed in their estimates."""
 
@@ -81,6 +83,9 @@ class LivePlan:
             return self._without_a_server()
         if now.bandwidth is None or now.rtt is None:
             return self.choice
+        if self._current.mode == "edge":
+            # Nobody asks the service, so nobody hears that it is faster again.
+            self._cloud += FORGETTING * (1 - self._cloud)
         link = Link(now.bandwidth, now.rtt, overhead=now.queue, interval=now.interval)
         made = plan([self._scaled(one) for one in self._candidates], link, objective=self._objective)
         by_name = {one.candidate.name: one for one in made.table}

@@ -31,6 +31,10 @@ class Scene:
         difference = sum(_energy(one.astype(np.float32) - other) for one, other in zip(values, reference, strict=True))
         return difference <= self._threshold * sum(_energy(one) for one in reference)
 
+    def forget(self) -> None:
+        """The last answer was to something else: the next frame counts as changed."""
+        self._reference = None
+
     def answered(self, way: str, values: Values) -> None:
         """What the next frames are compared with."""
         self._reference = (way, tuple(one.astype(np.float32) for one in values))

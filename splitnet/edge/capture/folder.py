@@ -89,7 +89,9 @@ class WatchedFolder:
             pause = self._settling.pause()
             limit = self._section.rescan if pause is None else min(pause, self._section.rescan)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), limit)
+                # Not `wait_for`, which forgets that it was cancelled where an event comes at the same moment.
+                async with asyncio.timeout(limit):
+                    await wake.wait()
 
     def _identity(self) -> tuple[int, int]:
         try:
@@ -137,7 +139,9 @@ class WatchedFolder:
 
     def _settle(self, item_id: str, one: Seen, settled: Settled) -> None:
         _under_way.discard(item_id)
-        if settled.how != "dropped":
+        # What failed stays where it is: somebody will want to see why.
+        failed = settled.record is not None and settled.record.status == "failed"
+        if settled.how != "dropped" and not failed:
             self._be_done_with(one)
 
     def _be_done_with(self, one: Seen) -> None:

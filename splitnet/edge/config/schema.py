@@ -16,6 +16,14 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,6
 """Of a source, sink or model: it becomes part of metrics and file names."""
 
 
+class Updates(Section):
+    """Newer bundles from the servers, every `interval` seconds: only what the owner of `key` (PEM, public) signed."""
+
+    key: FilePath
+    interval: float = Field(default=3600.0, ge=1, le=30 * 86_400)
+    max_bytes: int = Field(default=1 << 30, ge=1)
+
+
 class Model(Section):
     """A bundle, and how it is run.
 
@@ -33,6 +41,7 @@ class Model(Section):
     objective: Objective = "latency"
     cloud_only: tuple[str, ...] = ()
     slowdown: float = Field(default=1.0, ge=1, le=1000)
+    updates: Updates | None = None
 
     @model_validator(mode="after")
     def _both(self) -> Self:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from splitnet.config.files import FilePath, Secret
 from splitnet.config.sections import Address, Section
 
 Drop = Literal["latest", "all"]
 Fallback = Literal["local", "spool"]
+
+
+def _from_its_folder(url: str, info: ValidationInfo) -> str:
+    folder = (info.context or {}).get("folder")
+    return url if folder is None or "://" in url else str(folder / url)
+
+
+MediaUrl = Annotated[str, AfterValidator(_from_its_folder)]
+"""A URL, or a path, which starts from the folder of the configuration file."""
 
 
 class SourceSection(Section):
@@ -75,7 +84,7 @@ class VideoSource(SourceSection):
     """
 
     kind: Literal["video"]
-    url: str = Field(min_length=1)
+    url: MediaUrl = Field(min_length=1)
     password: Secret | None = None
     format: str = ""
     options: dict[str, str] = Field(default_factory=dict)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from splitnet.bundle import Bundle
 from splitnet.edge.adapt.choice import Choice, Chooser, Fixed, fixed
 from splitnet.edge.adapt.live import LivePlan
@@ -23,10 +25,13 @@ from splitnet.edge.observe.tally import EdgeTally
 from splitnet.edge.sinks.make import make_sink
 from splitnet.edge.spool.cipher import Cipher
 from splitnet.edge.spool.store import Store
-from splitnet.errors import ConfigError, SplitnetError
+from splitnet.edge.updates.shelf import Shelf
+from splitnet.errors import BundleError, ConfigError, SplitnetError
 from splitnet.plan.candidate import Constraints
 from splitnet.plan.profile import check_bundle, merge, read_profile
 from splitnet.plan.profiled import Wanted, candidates
+
+log = structlog.get_logger()
 
 STATE = "state.sqlite"
 Changed = Callable[[str, Choice, Choice, str], None]
@@ -62,19 +67,39 @@ def load_models(config: EdgeConfig) -> dict[str, Model]:
     models = {}
     for name, section in config.models.items():
         try:
-            bundle = Bundle.load(section.bundle, half="edge")
-            for task in section.cloud_only:
-                bundle.task(task)
-            models[name] = Model(
-                name,
-                bundle,
-                threads=section.threads,
-                cloud_only=section.cloud_only,
-                slowdown=section.slowdown,
-            )
+            models[name] = make_model(name, section, _bundle(config, name, section))
         except SplitnetError as error:
             raise ConfigError(f"models.{name}: {error}") from error
     return models
+
+
+def make_model(name: str, section: ModelSection, bundle: Bundle) -> Model:
+    """A bundle, run as the configuration says. Raises UsageError for a task that it does not have."""
+    for task in section.cloud_only:
+        bundle.task(task)
+    return Model(name, bundle, threads=section.threads, cloud_only=section.cloud_only, slowdown=section.slowdown)
+
+
+def shelf_of(config: EdgeConfig, name: str) -> Shelf:
+    """Where the bundles are that a model fetched."""
+    return Shelf(config.state / "bundles" / name, config.models[name].bundle)
+
+
+def _bundle(config: EdgeConfig, name: str, section: ModelSection) -> Bundle:
+    """The configured bundle, or the update in use; one that is damaged gives way to the one before."""
+    if section.updates is None:
+        return Bundle.load(section.bundle, half="edge")
+    shelf = shelf_of(config, name)
+    while shelf.state.current:
+        try:
+            return Bundle.load(shelf.current, half="edge")
+        except BundleError as error:
+            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+                # It may be in order, and only cannot be read now.
+                raise
+            log.error("update", model=name, error=f"{error}; the bundle before it is used")
+            shelf.roll_back()
+    return Bundle.load(section.bundle, half="edge")
 
 
 def build(config: EdgeConfig, store: Store, tally: EdgeTally, changed: Changed) -> Setup:
@@ -111,6 +136,9 @@ def _way(
             raise ConfigError("no server is configured, and the device cannot answer all tasks alone")
         chooser = Fixed(Choice("edge", reason="no server is configured"))
     model.load(chooser.choice)
+    if "local" in section.fallback:
+        # Now, and not in the first outage: it takes a moment, and may fail.
+        model.answers(tasks)
     scene = Scene(section.skip) if section.skip else None
     return Way(name, section, model, tasks, chooser, recorders[section.sink], scene)
 
@@ -121,6 +149,10 @@ def _chooser(
     if told.edge_profile is None or told.cloud_profile is None:
         return fixed(model.bundle, told.cut, told.codec)
     profile = merge(read_profile(told.edge_profile, "edge"), read_profile(told.cloud_profile, "cloud"))
+    if told.updates is not None and profile.fingerprint != model.bundle.fingerprint:
+        # An update came; its own profile has yet to be measured.
+        log.warning("plan", source=name, error=f"{told.edge_profile} is of another bundle; the bundle's defaults count")
+        return fixed(model.bundle)
     check_bundle(profile, model.bundle.fingerprint, str(told.edge_profile))
     cuts = {cut.name for cut in model.bundle.manifest.built_cuts}
     images = next((cut for cut in cuts if model.bundle.manifest.is_input(model.bundle.cut(cut))), "")

@@ -19,6 +19,7 @@ TIMEOUT = 5.0
 
 async def check_server(bundles: Sequence[Bundle], server: Server) -> None:
     """Raises ServiceError: FingerprintError where the server's bundle is another one than the device's."""
+    limits = []
     for bundle in bundles:
         manifest = bundle.manifest
         model = await server.describe(manifest.name, manifest.version, TIMEOUT)
@@ -28,6 +29,8 @@ async def check_server(bundles: Sequence[Bundle], server: Server) -> None:
                 f"the server at {server.address} has another {manifest.name} {manifest.version} ({found[:12]}) than "
                 f"this device ({bundle.fingerprint[:12]}); deploy the same bundle on both"
             )
+        limits.append(model.max_frame_bytes)
+    server.most_bytes = min(limits, default=server.most_bytes)
 
 
 def check_config(config: EdgeConfig) -> list[str]:

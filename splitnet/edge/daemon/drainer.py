@@ -17,7 +17,14 @@ from splitnet.edge.link.servers import Servers
 from splitnet.edge.observe.tally import EdgeTally
 from splitnet.edge.spool.entry import Entry
 from splitnet.edge.spool.store import Store
-from splitnet.errors import FingerprintError, InvalidRequestError, OutputError, ServiceError, UnknownError
+from splitnet.errors import (
+    FingerprintError,
+    InvalidRequestError,
+    OutputError,
+    OverloadedError,
+    ServiceError,
+    UnknownError,
+)
 from splitnet.wire.exchange import InferenceRequest
 
 log = structlog.get_logger()
@@ -60,7 +67,7 @@ class Drainer:
         try:
             while True:
                 if not await self._look():
-                    await asyncio.sleep(LOOK)
+                    await self._rest()
                 if time.monotonic() - tidied > TIDY:
                     tidied = time.monotonic()
                     with suppress(OutputError):
@@ -70,6 +77,12 @@ class Drainer:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _rest(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(LOOK)
+
     async def _look(self) -> bool:
         """Begin with one entry, if there is one to begin with."""
         now = time.monotonic()
@@ -78,7 +91,7 @@ class Drainer:
         if not len(self._store) or len(self._tasks) >= (1 if self._live() else WINDOW):
             return False
         try:
-            found = await asyncio.to_thread(self._store.oldest, 1, but=self._under_way.keys())
+            found = await asyncio.to_thread(self._store.oldest, 1, but=tuple(self._under_way))
         except OutputError as error:
             log.warning("spool", error=str(error))
             return False
@@ -89,10 +102,17 @@ class Drainer:
         if not expired and self._servers.current is None:
             return False
         self._under_way[entry.id] = float("inf")
-        task = asyncio.create_task(self._expire(entry, age) if expired else self._ask(entry))
+        task = asyncio.create_task(self._one(entry, age, expired))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
+
+    async def _one(self, entry: Entry, age: float, expired: bool) -> None:
+        try:
+            await (self._expire(entry, age) if expired else self._ask(entry))
+        except Exception:  # a defect of ours must not hold a frame back until the next start
+            log.exception("defect", name=entry.name)
+            self._under_way[entry.id] = time.monotonic() + PARKED
 
     async def _ask(self, entry: Entry) -> None:
         request = InferenceRequest(
@@ -102,7 +122,7 @@ class Drainer:
             frame=entry.frame,
             tasks=entry.tasks,
             top_k=entry.top_k,
-            request_id=request_id(entry.id, entry.frame),
+            request_id=request_id(entry.id, entry.model, entry.cut, entry.tasks, entry.top_k, entry.frame),
         )
         try:
             response, _ = await self._servers.infer(request, self._timeout, 0.0, live=False)
@@ -111,8 +131,10 @@ class Drainer:
             self._under_way[entry.id] = time.monotonic() + PARKED
         except InvalidRequestError as error:
             await self._record(entry, "failed", error=str(error))
-        except ServiceError:
-            self._under_way[entry.id] = time.monotonic() + LOOK
+        except ServiceError as error:
+            # One that is over a limit will be so in a moment, too.
+            over = isinstance(error, OverloadedError) and error.retry_after is None
+            self._under_way[entry.id] = time.monotonic() + (PARKED if over else LOOK)
         else:
             await self._record(entry, "cloud", results=written(response.results))
 

@@ -32,6 +32,7 @@ class Lane:
     waiting: deque[Item] = field(default_factory=deque)
     under_way: int = 0
     due: float = 0.0
+    room: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Intake:
@@ -55,7 +56,7 @@ class Intake:
         self._ids: set[str] = set()
         self._turns = dict.fromkeys(self.lanes, 0)
         self._turn = 0
-        self._changed = asyncio.Condition()
+        self._ready = asyncio.Event()
 
     async def offer(self, item: Item) -> None:
         """See `capture.contract.Intake`."""
@@ -66,12 +67,12 @@ class Intake:
             return
         if lane.drop == "latest" and lane.waiting:
             self.drop(lane.waiting.popleft(), "newer")
-        async with self._changed:
-            if lane.drop == "all":
-                await self._changed.wait_for(lambda: len(lane.waiting) < ROOM)
-            self._ids.add(item.id)
-            lane.waiting.append(item)
-            self._changed.notify_all()
+        while lane.drop == "all" and len(lane.waiting) >= ROOM:
+            lane.room.clear()
+            await lane.room.wait()
+        self._ids.add(item.id)
+        lane.waiting.append(item)
+        self._ready.set()
 
     def known(self, item_id: str) -> bool:
         """See `capture.contract.Intake`."""
@@ -79,22 +80,21 @@ class Intake:
 
     async def next(self) -> Item:
         """The input to work on now; waits for one."""
-        async with self._changed:
-            while (name := self._first()) is None:
-                await self._changed.wait()
-            lane = self.lanes[name]
-            item = lane.waiting.popleft()
-            lane.under_way += 1
-            self._turn += 1
-            self._turns[name] = self._turn
-            self._changed.notify_all()
+        while (name := self._first()) is None:
+            self._ready.clear()
+            await self._ready.wait()
+        lane = self.lanes[name]
+        item = lane.waiting.popleft()
+        lane.under_way += 1
+        self._turn += 1
+        self._turns[name] = self._turn
+        lane.room.set()
         return item
 
-    async def leave(self, item: Item) -> None:
+    def leave(self, item: Item) -> None:
         """The input's work is done, its record is on the way to the sink: there is room for another."""
-        async with self._changed:
-            self.lanes[item.source].under_way -= 1
-            self._changed.notify_all()
+        self.lanes[item.source].under_way -= 1
+        self._ready.set()
 
     def settle(self, item: Item, settled: Settled) -> None:
         """It is safe to forget the input."""

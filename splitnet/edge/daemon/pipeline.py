@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
+from splitnet.edge.adapt.choice import Choice
 from splitnet.edge.daemon.intake import Intake
 from splitnet.edge.daemon.item import ID_BYTES, Item, Settled
 from splitnet.edge.daemon.model import Work, written
@@ -24,9 +27,11 @@ from splitnet.edge.spans import exchange_span
 from splitnet.edge.spool.entry import Entry
 from splitnet.edge.spool.store import Store
 from splitnet.errors import (
+    BundleError,
     ImageError,
     InvalidRequestError,
     LateError,
+    ModelError,
     OutputError,
     SampleError,
     ServiceError,
@@ -40,6 +45,9 @@ T = TypeVar("T")
 AHEAD = 2
 """Inputs that the compute thread has at a time: one that it works on, and the next, so that it never waits for us."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+PAUSES = (0.2, 1.0, 5.0)
+"""Seconds before an input is read again that could not be read for a passing reason."""
+_PASSING = {errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR}
 
 
 class Pipeline:
@@ -100,7 +108,7 @@ class Pipeline:
             record = way.record(item, "failed", error=f"internal error: {type(error).__name__}: {error}")
         if record is not None:
             await self._hand_over(way, item, record)
-        await self._intake.leave(item)
+        self._intake.leave(item)
 
     async def _hand_over(self, way: Way, item: Item, record: Record) -> None:
         jpeg = way.model.jpeg_bytes
@@ -112,22 +120,49 @@ class Pipeline:
         self._intake.settle(item, Settled("recorded", record))
 
     async def _answer(self, way: Way, item: Item) -> Record | None:
-        choice = way.choose(self._servers.hopeful)
         try:
-            work = await self._run(way.model.work, item.photo, choice, way.tasks, way.section.top_k)
+            choice = way.choose(self._servers.hopeful)
+            work = await self._work(way, item, choice)
         finally:
             self._ahead.release()
         way.chooser.computed(choice, work.seconds)
         if work.results is not None:
-            way.last = work.results
-            return way.record(item, "local", results=work.results)
+            return self._local(way, item, work.results)
         assert work.encoded is not None
         if way.scene is not None and way.scene.unchanged(choice.way, work.encoded.values):
             return way.record(item, "skipped", results=way.last)
         return await self._ask(way, item, work)
 
+    async def _work(self, way: Way, item: Item, choice: Choice) -> Work:
+        """Read and compute; what is promised is tried again where the device, and not the input, is at fault."""
+        for pause in PAUSES:
+            try:
+                return await self._run(way.model.work, item.photo, choice, way.tasks, way.section.top_k)
+            except SplitnetError as error:
+                if not way.promised or not _passing(error):
+                    raise
+                log.warning("waits", source=item.source, name=item.name, error=str(error), again_in=pause)
+            await asyncio.sleep(pause)
+        return await self._run(way.model.work, item.photo, choice, way.tasks, way.section.top_k)
+
+    def _local(self, way: Way, item: Item, results: Mapping[str, Any]) -> Record:
+        if way.scene is not None:
+            way.scene.forget()
+        return way.record(item, "local", results=results)
+
     async def _ask(self, way: Way, item: Item, work: Work) -> Record | None:
         """The servers' answer, or what there is instead; None where the input is in the spool, or given up."""
+        try:
+            return await self._insist(way, item, work)
+        except asyncio.CancelledError:
+            # The daemon ends, and the input may not come again.
+            if way.spools:
+                with suppress(OutputError):
+                    self._store.put([_entry(way, item, work)])
+                    self._intake.settle(item, Settled("spooled"))
+            raise
+
+    async def _insist(self, way: Way, item: Item, work: Work) -> Record | None:
         pause, patience = FIRST_PAUSE, self._patience(way, item, work)
         while True:
             try:
@@ -136,11 +171,6 @@ class Pipeline:
                 raise
             except ServiceError as error:
                 failure: SplitnetError = error
-            except asyncio.CancelledError:
-                # The daemon ends, and the input may not come again.
-                if way.spools:
-                    self._store.put([_entry(way, item, work)])
-                raise
             if way.alone and way.section.fallback[0] == "local":
                 return await self._alone(way, item, work)
             if way.spools:
@@ -168,7 +198,7 @@ class Pipeline:
         left = way.left(item)
         if left is None:
             return self._timeout
-        if way.alone:
+        if way.alone and work.choice.local < left:
             left -= work.choice.local
         return min(self._timeout, left)
 
@@ -185,7 +215,7 @@ class Pipeline:
             tasks=way.tasks,
             top_k=way.section.top_k,
             version=manifest.version,
-            request_id=request_id(item.id, frame),
+            request_id=request_id(item.id, manifest.name, choice.cut, way.tasks, way.section.top_k, frame),
             priority=way.section.priority,
         )
         self.sending += 1
@@ -204,7 +234,7 @@ class Pipeline:
 
     async def _alone(self, way: Way, item: Item, work: Work) -> Record:
         results = await self._run(way.model.answer, work.ready, way.tasks, way.section.top_k)
-        return way.record(item, "local", results=results)
+        return self._local(way, item, results)
 
     async def _spool(self, way: Way, item: Item, work: Work) -> None:
         await asyncio.to_thread(self._store.put, [_entry(way, item, work)])
@@ -240,6 +270,16 @@ def _entry(way: Way, item: Item, work: Work) -> Entry:
     )
 
 
-def request_id(item_id: str, frame: bytes) -> bytes:
-    """The same input in the same frame is the same request, after a crash too; in another frame it is another one."""
-    return hashlib.sha256(bytes.fromhex(item_id) + frame).digest()[:ID_BYTES]
+def request_id(item_id: str, model: str, cut: str, tasks: Sequence[str], top_k: int, frame: bytes) -> bytes:
+    """The same question about the same input is the same request, after a crash too; anything else is another one."""
+    asked = "\0".join((item_id, model, cut, *tasks, str(top_k)))
+    return hashlib.sha256(asked.encode() + b"\0" + frame).digest()[:ID_BYTES]
+
+
+def _passing(error: Exception) -> bool:
+    """Whether an input could not be read for a reason that may pass: memory, descriptors, a disk that stumbles."""
+    cause = error.__cause__
+    if isinstance(error, BundleError | ModelError):
+        # A graph of the bundle, which was in order when the daemon started.
+        return True
+    return isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno in _PASSING)

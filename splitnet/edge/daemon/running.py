@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -17,20 +17,35 @@ from splitnet.edge.daemon.feeding import feed
 from splitnet.edge.daemon.intake import Intake, Lane
 from splitnet.edge.daemon.pipeline import Pipeline
 from splitnet.edge.daemon.tending import follow, gauge, keep_alive
+from splitnet.edge.daemon.updating import make_updaters
 from splitnet.edge.link.server import Server
 from splitnet.edge.link.servers import Servers
 from splitnet.edge.observe.notify import Notifier
 from splitnet.edge.observe.tally import EdgeTally
 from splitnet.edge.spool.store import Store
+from splitnet.edge.updates.updater import Updater
+from splitnet.errors import InternalError
 
 log = structlog.get_logger()
 
 
 class Running:
-    """Runs what was set up until `asked` is set, or every source has ended and everything has its record."""
+    """Runs what was set up until `asked` is set, or every source has ended and everything has its record.
 
-    def __init__(self, setup: Setup, store: Store, tally: EdgeTally, notifier: Notifier) -> None:
+    `switched` is called when an update is ready, which a reload takes up. Raises UsageError where a key for updates is
+    of no use.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        store: Store,
+        tally: EdgeTally,
+        notifier: Notifier,
+        switched: Callable[[], None] = lambda: None,
+    ) -> None:
         config = setup.config
+        self._updaters = make_updaters(setup, switched)
         self._setup, self._store, self._tally, self._notifier = setup, store, tally, notifier
         lanes = {
             name: Lane(way.section.drop, way.section.priority, config.link.in_flight, way.section.rate)
@@ -52,11 +67,9 @@ class Running:
         )
 
     async def run(self, asked: asyncio.Event) -> None:
-        """Raises OutputError where a sink cannot be opened; defects of ours as they are."""
+        """Raises defects of ours as they are: every task is there to the end."""
         setup = self._setup
         self._tell_names()
-        for recorder in setup.recorders.values():
-            await recorder.resume()
         tasks = [asyncio.create_task(one) for one in self._work()]
         feeding = asyncio.create_task(feed(setup.sources, self.intake, self._tally))
         self._notifier.ready(f"{len(setup.sources)} sources, {len(setup.servers)} servers")
@@ -65,12 +78,14 @@ class Running:
         try:
             # The tasks end by a defect only, which is not to be waited for in silence.
             await asyncio.wait([*waits, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            ended = [task for task in tasks if task.done()]
         finally:
             await _cancel([*waits, feeding])
             await self._wind_up(tasks)
-        for task in tasks:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        for task in ended:
+            # Also one that was cancelled: nobody here did that.
+            task.result()
+            raise InternalError("a part of the daemon ended by itself")
 
     def _work(self) -> list[Any]:
         setup, servers = self._setup, self._servers
@@ -82,6 +97,7 @@ class Running:
             gauge(setup, servers, self.intake, self._pipeline, self._store, self._tally),
             keep_alive(self._notifier, self._pipeline),
             *(recorder.run() for recorder in setup.recorders.values()),
+            *(_to_the_end(updater) for updater in self._updaters),
         ]
 
     def _tell_names(self) -> None:
@@ -107,6 +123,12 @@ class Running:
         await self._servers.close()
         for recorder in self._setup.recorders.values():
             await asyncio.to_thread(recorder.close)
+
+
+async def _to_the_end(updater: Updater) -> None:
+    """Look for updates; after a switch, which ends this run, there is nothing more to do."""
+    await updater.run()
+    await asyncio.Event().wait()
 
 
 def _link_changed(server: Server) -> None:

@@ -42,9 +42,9 @@ def conditions_of(servers: Servers) -> Conditions:
     """What is known of the server that is asked now."""
     server = servers.current
     if server is None:
-        return Conditions(up=False)
+        return Conditions(up=servers.hopeful)
     meter = server.meter
-    return Conditions(True, meter.bandwidth, meter.rtt, meter.queue, meter.interval)
+    return Conditions(True, meter.bandwidth, meter.rtt, meter.queue_at(time.monotonic()), meter.interval)
 
 
 async def gauge(

@@ -14,9 +14,9 @@ _DEAD = 5000
 """Milliseconds that a connection has to answer the question whether it is alive."""
 
 
-def make_server(section: ServerSection, link: LinkSection) -> Server:
-    """A server as configured; nothing is connected yet. Raises UsageError where its credentials cannot be used."""
-    credentials = Credentials(
+def credentials_of(section: ServerSection) -> Credentials:
+    """What is shown to a server."""
+    return Credentials(
         token_file=section.token_file,
         ca=section.ca,
         certificate=section.certificate,
@@ -24,6 +24,11 @@ def make_server(section: ServerSection, link: LinkSection) -> Server:
         secure=section.tls,
         application=section.application,
     )
+
+
+def make_server(section: ServerSection, link: LinkSection) -> Server:
+    """A server as configured; nothing is connected yet. Raises UsageError where its credentials cannot be used."""
+    credentials = credentials_of(section)
     # Now, and not at the first frame.
     credentials.tls(section.address)
     credentials.metadata()

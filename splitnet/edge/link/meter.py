@@ -19,6 +19,10 @@ PROBES = 5
 """Round trips of which the shortest counts: the others waited behind something."""
 SLOWLY = 0.3
 """Weight of a new measurement of the queue, and of the time between two requests."""
+LONGEST_INTERVAL = 60.0
+"""Seconds between two requests beyond which more makes no difference."""
+FORGET = 10.0
+"""Seconds after which what was heard of the server's line counts a third."""
 LARGEST = 65_536
 """Bytes that a measurement of the bandwidth may cost."""
 
@@ -26,7 +30,7 @@ LARGEST = 65_536
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A request and its answer: bytes of both messages, when the one left and the other came (one clock, seconds), and
-    how long the service had it, of that in line.
+    how long the service had it, of that in line. `probe` says that it was sent to measure, and not to ask.
     """
 
     request: float
@@ -35,6 +39,7 @@ class Exchange:
     came: float
     service: float
     queue: float = 0.0
+    probe: bool = False
 
     @property
     def wire(self) -> float:
@@ -61,7 +66,7 @@ class Meter:
         self.surprised = False
         self.bounded = False
         self._probes: deque[float] = deque(maxlen=PROBES)
-        self._last_answer, self._last_sent = -math.inf, math.inf
+        self._last_answer, self._last_sent, self._asked = -math.inf, math.inf, -math.inf
 
     def probed(self, seconds: float, *, alone: bool) -> None:
         """A round trip of a small message; `alone` says that nothing else was on its way."""
@@ -80,11 +85,13 @@ class Meter:
     def exchanged(self, one: Exchange) -> None:
         """An exchange that was answered."""
         self.exchanges += 1
-        self.queue += SLOWLY * (one.queue - self.queue)
         # The first one opens the window, as after a long pause.
         idle = max(0.0, one.sent - self._last_sent) if self.exchanges > 1 else math.inf
-        if self.exchanges > 1:
-            self.interval += SLOWLY * (idle - self.interval)
+        if not one.probe:
+            self.queue += SLOWLY * (one.queue - self.queue)
+            self._asked = one.came
+            if self.exchanges > 1:
+                self.interval += SLOWLY * (min(idle, LONGEST_INTERVAL) - self.interval)
         self._last_sent = one.sent
         rtt = self.rtt
         if rtt is None:
@@ -112,14 +119,25 @@ class Meter:
 
     @property
     def payload(self) -> int:
-        """Bytes that would take long enough to measure the bandwidth, at most `LARGEST`; 0 before anything is known."""
+        """Bytes that would take long enough to measure the bandwidth, at most `LARGEST`."""
         if self.bandwidth is None:
-            return 0
+            return 4096
         return min(LARGEST, max(1024, int(4 * NOISE * self.bandwidth / 8)))
 
+    def queue_at(self, now: float) -> float:
+        """Seconds in the server's line, by now: what was heard long ago says little."""
+        return self.queue * math.exp(-max(0.0, now - self._asked) / FORGET) if self.exchanges else 0.0
+
     def late(self, request: float, seconds: float) -> None:
-        """No answer within `seconds` to a request of so many bytes: the bandwidth is at most what this allows."""
-        most = bandwidth_of(request, 0.0, seconds, self.rtt or 0.0)
+        """Silence for `seconds` after a request of so many bytes: the bandwidth is at most what this allows.
+
+        Less than two round trips and what the server's line takes say nothing.
+        """
+        rtt = self.rtt or 0.0
+        seconds -= self.queue
+        if seconds < 2 * rtt + NOISE:
+            return
+        most = bandwidth_of(request, 0.0, seconds, rtt)
         self.surprised = True
         if self.bandwidth is not None:
             self.bandwidth = min(self.bandwidth, most)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from splitnet.edge.grpc_aio_transport import SILENT
 from splitnet.edge.link.meter import Exchange, Meter
 from splitnet.edge.transport import AsyncTransport
 from splitnet.errors import (
@@ -22,11 +23,13 @@ from splitnet.errors import (
     UnknownError,
 )
 from splitnet.plan.model import ANSWER_FIELDS, REQUEST_FIELDS
-from splitnet.wire.exchange import InferenceRequest, InferenceResponse, ModelInfo
+from splitnet.wire.exchange import DEFAULT_MAX_FRAME_BYTES, InferenceRequest, InferenceResponse, ModelInfo
 
 State = Literal["new", "up", "busy", "down"]
 LATE_IN_A_ROW = 2
 """So many exchanges without an answer, and the connection is taken for dead: it may be open at one end only."""
+LONG_SILENCE = 1.0
+"""Seconds without an answer that count for that; four round trips where these are longer."""
 
 
 class ProbingTransport(AsyncTransport, Protocol):
@@ -63,6 +66,7 @@ class Server:
         self.state: State = "new"
         self.error = ""
         self.in_flight = 0
+        self.most_bytes = DEFAULT_MAX_FRAME_BYTES
         self.since = time.time()
         self._connect, self._pauses = connect, pauses or Pauses()
         self._transport: ProbingTransport | None = None
@@ -84,6 +88,11 @@ class Server:
 
         Raises ServiceError; whatever says that this server is of no use now makes it `down`, or `busy` for a while.
         """
+        if len(request.frame) > self.most_bytes:
+            raise OverloadedError(
+                f"a frame of {len(request.frame)} bytes is over the limit of {self.address}, {self.most_bytes}; use a"
+                " smaller codec, or raise the server's limit"
+            )
         transport = self._opened()
         size, sent = len(request.frame) + REQUEST_FIELDS, time.monotonic()
         self.in_flight += 1
@@ -94,11 +103,18 @@ class Server:
             self._answered()
             raise
         except OverloadedError as error:
-            self._busy(error)
+            if error.retry_after is None:
+                # A limit that this request is over, today and tomorrow.
+                self._answered()
+            else:
+                self._busy(error)
             raise
         except LateError as error:
+            if error.reason != SILENT:
+                self._answered()
+                raise
             self.meter.late(size, timeout)
-            self._late += 1
+            self._late += timeout >= max(LONG_SILENCE, 4 * (self.meter.rtt or 0.0))
             if self._late >= LATE_IN_A_ROW:
                 await self._down(transport, error)
             raise
@@ -117,7 +133,7 @@ class Server:
     async def probe(self, timeout: float, payload: int = 0) -> None:
         """Measure a round trip, or with a `payload` in bytes the bandwidth, and whether the server is there.
 
-        Raises ServiceError, as `infer`.
+        That it is there does not make it `up`: see `reached`. Raises ServiceError, as `infer`.
         """
         transport, alone, sent = self._opened(), self.in_flight == 0, time.monotonic()
         try:
@@ -130,7 +146,10 @@ class Server:
         if not payload:
             self.meter.probed(seconds, alone=alone)
         elif alone:
-            self.meter.exchanged(Exchange(payload, 0, sent, sent + seconds, 0.0, self.meter.queue))
+            self.meter.exchanged(Exchange(payload, 0, sent, sent + seconds, 0.0, probe=True))
+
+    def reached(self) -> None:
+        """It is there and has what this device needs: requests may be sent to it."""
         self._answered()
 
     async def describe(self, name: str, version: str, timeout: float) -> ModelInfo:
@@ -139,7 +158,8 @@ class Server:
 
     async def fail(self, error: ServiceError) -> None:
         """Take it for down: it answers, but with what this device cannot use."""
-        await self._down(self._transport, error)
+        if self._transport is not None:
+            await self._down(self._transport, error)
 
     async def close(self) -> None:
         """End the connection."""
@@ -163,7 +183,7 @@ class Server:
         self._until = time.monotonic() + max(pause, error.retry_after or 0.0)
         self.state, self.error = "busy", str(error)
 
-    async def _down(self, transport: ProbingTransport | None, error: ServiceError) -> None:
+    async def _down(self, transport: ProbingTransport, error: ServiceError) -> None:
         # Requests that were on their way together fail together: that is one failure.
         if transport is not self._transport:
             return
@@ -173,6 +193,6 @@ class Server:
         if self.state != "down":
             self.since = time.time()
         self.state, self.error = "down", str(error)
-        if transport is not None:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(transport.aclose(), 1.0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await transport.aclose()

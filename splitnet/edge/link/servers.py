@@ -76,7 +76,8 @@ class Servers:
         while (server := self.current) is None:
             self._up.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._up.wait(), SOON)
+                async with asyncio.timeout(SOON):
+                    await self._up.wait()
         return server
 
     async def infer(
@@ -136,14 +137,14 @@ class Servers:
             if server.state in ("new", "down"):
                 await asyncio.sleep(server.pause)
                 await self._try(server)
-            elif not server.in_flight or server.meter.rtt is None:
+            elif server.state == "up" and (not server.in_flight or server.meter.rtt is None):
                 with suppress(ServiceError):
                     await self._measure(server)
             self._tell(server)
             await self._rest(server)
 
     async def _measure(self, server: Server) -> None:
-        meter, seen = server.meter, self._seen.get(server.address)
+        meter, seen = server.meter, self._seen.get(server.address, 0)
         await server.probe(self._timeout)
         if self.exploring and meter.payload and (meter.bounded or meter.exchanges == seen):
             await server.probe(self._timeout, meter.payload)
@@ -164,10 +165,14 @@ class Servers:
             if self._check is not None:
                 await self._check(server)
         except ServiceError as error:
-            if server.state != "down":
-                await server.fail(error)
+            await server.fail(error)
             return
+        server.reached()
         self._up.set()
+        if self.exploring:
+            # A plan waits for it.
+            with suppress(ServiceError):
+                await self._measure(server)
 
     def _tell(self, server: Server) -> None:
         now = (server.state, server.error)

@@ -82,9 +82,9 @@ class EdgeMetrics(Collector):
 
     def _plans(self) -> Iterable[Metric]:
         rows = self._tally.models
-        yield _counter("plan_changes", "Changes of plan", "model", rows, lambda row: row.changes)
+        yield _counter("plan_changes", "Changes of plan", "source", rows, lambda row: row.changes)
         modes = GaugeMetricFamily(
-            "splitnet_edge_mode", "1 for how a model is run now", labels=("model", "mode", "cut", "codec")
+            "splitnet_edge_mode", "1 for how a source is answered now", labels=("source", "mode", "cut", "codec")
         )
         for name, row in rows.items():
             if row.mode is not None:

@@ -9,12 +9,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from splitnet.edge.spool.age import Moment
 from splitnet.edge.spool.cipher import Cipher
 from splitnet.edge.spool.entry import Entry, unpack
 from splitnet.edge.spool.schema import open_state
 from splitnet.errors import ConfigError, OutputError
+
+log = structlog.get_logger()
 
 
 class SpoolFullError(OutputError):
@@ -52,7 +57,7 @@ class Store:
         now: Callable[[], Moment] = Moment.now,
     ) -> None:
         self.path, self._max_bytes, self._cipher, self._now = path, max_bytes, cipher, now
-        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._lock, self._asking = threading.RLock(), threading.Lock()
         self._database = open_state(path)
         # In WAL mode a reader of its own does not wait for a commit that waits for the disk.
         self._reader = open_state(path)
@@ -62,6 +67,7 @@ class Store:
             sealed = self._database.execute("SELECT id, body FROM spool WHERE sealed LIMIT 1").fetchone()
         self._size: int = size
         self._waiting = {row[0] for row in ids}
+        self._damaged: set[bytes] = set()
         if sealed is not None:
             self._opened(sealed[0], True, sealed[1])
 
@@ -97,25 +103,25 @@ class Store:
                 body = self._cipher.seal(body, key)
             rows.append((key, self._cipher is not None, len(body), when.clock, when.uptime, when.boot, body))
             size += len(body)
-        if self._size + size > self._max_bytes:
-            raise SpoolFullError(
-                f"the spool is full: {self._size} of {self._max_bytes} bytes wait; raise spool.max_bytes"
-            )
-        with self._transaction() as database:
-            for row in rows:
-                database.execute(
+        with self._lock:
+            if self._size + size > self._max_bytes:
+                raise SpoolFullError(
+                    f"the spool is full: {self._size} of {self._max_bytes} bytes wait; raise spool.max_bytes"
+                )
+            with self._transaction() as database:
+                database.executemany(
                     "INSERT OR IGNORE INTO spool (id, sealed, size, clock, uptime, boot, body)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    row,
+                    rows,
                 )
-        new = {row[0]: row[2] for row in rows if row[0] not in self._waiting}
-        self._size += sum(new.values())
-        self._waiting |= new.keys()
+            new = {row[0]: row[2] for row in rows if row[0] not in self._waiting}
+            self._size += sum(new.values())
+            self._waiting |= new.keys()
 
     def oldest(self, most: int, *, but: Collection[str] = ()) -> list[tuple[Entry, float]]:
         """At most `most` entries that wait longest, but for the ids in `but`, each with its age in seconds."""
         now, found = self._now(), []
-        skipped = {bytes.fromhex(one) for one in but}
+        skipped = {bytes.fromhex(one) for one in but} | self._damaged
         with self._lock, self._errors():
             for key, number in self._database.execute("SELECT id, number FROM spool ORDER BY number"):
                 if key not in skipped:
@@ -128,7 +134,7 @@ class Store:
                 ).fetchone()
                 for number in found
             ]
-        return [(self._opened(row[0], row[1], row[2]), Moment(*row[3:]).age(now)) for row in rows]
+        return [(entry, Moment(*row[3:]).age(now)) for row in rows if (entry := self._readable(row)) is not None]
 
     def oldest_age(self) -> float:
         """Seconds that the oldest entry waits; 0 where none does."""
@@ -140,20 +146,21 @@ class Store:
         """Note that records are safe: they wait no longer, and are known for as long as is asked; all in one step."""
         clock = self._now().clock
         gone, size = [], 0
-        with self._transaction() as database:
-            for one in answered:
-                key = bytes.fromhex(one.id)
-                if one.remember > 0:
-                    until = None if math.isinf(one.remember) else clock + one.remember
-                    database.execute("INSERT OR REPLACE INTO done (id, until) VALUES (?, ?)", (key, until))
-                if key in self._waiting:
-                    (length,) = database.execute("DELETE FROM spool WHERE id = ? RETURNING size", (key,)).fetchone()
-                    gone.append(key)
-                    size += length
-            for sink, mark in (marks or {}).items():
-                database.execute("INSERT OR REPLACE INTO marks (sink, mark) VALUES (?, ?)", (sink, mark))
-        self._size -= size
-        self._waiting.difference_update(gone)
+        with self._lock:
+            with self._transaction() as database:
+                for one in answered:
+                    key = bytes.fromhex(one.id)
+                    if one.remember > 0:
+                        until = None if math.isinf(one.remember) else clock + one.remember
+                        database.execute("INSERT OR REPLACE INTO done (id, until) VALUES (?, ?)", (key, until))
+                    if key in self._waiting:
+                        (length,) = database.execute("DELETE FROM spool WHERE id = ? RETURNING size", (key,)).fetchone()
+                        gone.append(key)
+                        size += length
+                for sink, mark in (marks or {}).items():
+                    database.execute("INSERT OR REPLACE INTO marks (sink, mark) VALUES (?, ?)", (sink, mark))
+            self._size -= size
+            self._waiting.difference_update(gone)
 
     def mark(self, sink: str) -> str:
         """How far the sink was when records were last noted; empty where none were."""
@@ -174,6 +181,15 @@ class Store:
         with self._lock, self._asking:
             self._reader.close()
             self._database.close()
+
+    def _readable(self, row: tuple[Any, ...]) -> Entry | None:
+        """One that cannot be read is left where it is, and stands in nobody's way."""
+        try:
+            return self._opened(row[0], row[1], row[2])
+        except (OutputError, ConfigError) as error:
+            self._damaged.add(row[0])
+            log.error("spool", id=row[0].hex(), error=str(error))
+            return None
 
     def _opened(self, key: bytes, sealed: bool, body: bytes) -> Entry:
         if sealed:

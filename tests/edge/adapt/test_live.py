@@ -154,6 +154,10 @@ def test_a_service_that_is_slower_than_its_profile_is_asked_less() -> None:
     for _ in range(40):
         plan.answered(plan.choice, 0.5)
     assert settle(plan, FAST) == "all on the edge"
+    # Nobody hears of it any more; it is tried again after a while.
+    for _ in range(400):
+        plan.look(FAST)
+    assert plan.choice.way == "cloud jpeg:quality=90"
 
 
 def test_a_line_at_the_server_counts() -> None:

@@ -44,6 +44,13 @@ def test_features_of_another_cut_or_codec_are_a_change() -> None:
     assert not scene.unchanged(WAY, ())
 
 
+def test_a_scene_that_was_answered_otherwise_counts_as_changed() -> None:
+    scene = Scene(1.0)
+    scene.answered(WAY, values())
+    scene.forget()
+    assert not scene.unchanged(WAY, values())
+
+
 def test_symbols_do_not_overflow() -> None:
     scene = Scene(0.5)
     scene.answered(WAY, (np.full(1000, 32767, np.int16),))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from splitnet.bundle import Bundle
 from splitnet.cloud import InferenceService
 from splitnet.cloud.server import Server
-from splitnet.errors import ConfigError, UsageError
+from splitnet.edge.daemon import pipeline, running
+from splitnet.errors import ConfigError, ImageError, InternalError, UsageError
+from splitnet.models import preprocess
 from tests.edge.daemon.rig import Rig, serving, until
 
 
@@ -137,6 +141,65 @@ async def test_a_photo_that_cannot_be_read_is_a_record_and_the_others_go_on(rig:
     (bad,) = [row for row in rig.records() if row["status"] == "failed"]
     assert bad["name"] == "0001.png"
     assert "0001.png" in bad["error"]
+
+
+async def test_a_photo_that_failed_stays_where_the_others_are_deleted(rig: Rig) -> None:
+    rig.source = {"after": "delete"}
+    rig.photos(2)
+    (rig.inbox / "0009.png").write_bytes(b"this is no photo")
+    await rig.run()
+    assert [path.name for path in rig.inbox.iterdir()] == ["0009.png"]
+
+
+async def test_a_disk_that_stumbles_fails_no_photo(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PAUSES", (0.001, 0.001))
+    stumbles = 2
+    whole = preprocess.load_image
+
+    def load(path: Path, *, short_side: int | None = None) -> Image.Image:
+        nonlocal stumbles
+        if stumbles:
+            stumbles -= 1
+            raise ImageError(f"{path}: cannot be read") from OSError(errno.EIO, "Input/output error")
+        return whole(path, short_side=short_side)
+
+    monkeypatch.setattr(preprocess, "load_image", load)
+    rig.photos(3)
+    await rig.run()
+    assert len(rig.names("local")) == 3
+
+
+async def test_a_sink_that_is_not_there_yet_is_waited_for(rig: Rig) -> None:
+    rig.source = {"sink": "late"}
+    rig.more = "[sinks.late]\nkind = 'folder'\npath = 'not/yet'"
+    rig.photos(2)
+    running = asyncio.create_task(rig.run())
+    await until(lambda: (rig.folder / "state" / "state.sqlite").exists() and _waiting(rig) == 0)
+    (rig.folder / "not").mkdir()
+    await running
+    assert len(list((rig.folder / "not" / "yet").glob("*.json"))) == 2
+
+
+async def test_a_part_that_ends_by_itself_ends_the_daemon_with_an_error(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ends(*_: object) -> None:
+        return
+
+    monkeypatch.setattr(running, "gauge", ends)
+    rig.source = {"once": False}
+    with pytest.raises(InternalError, match="a part of the daemon ended by itself"):
+        await rig.run()
+
+
+def test_the_same_question_about_the_same_input_is_the_same_request() -> None:
+    one = ("0" * 32, "tiny", "r1", ("scores",), 5, b"frame")
+    assert pipeline.request_id(*one) == pipeline.request_id(*one)
+    others = [
+        ("1" * 32, *one[1:]), (one[0], "other", *one[2:]), (*one[:2], "r2", *one[3:]), (*one[:3], (), *one[4:]),
+        (*one[:4], 6, one[5]), (*one[:5], b"other"),
+    ]  # fmt: skip
+    assert len({pipeline.request_id(*one), *(pipeline.request_id(*other) for other in others)}) == 7
 
 
 async def test_a_server_with_another_bundle_is_as_good_as_none(rig: Rig, pyramid_bundle: Bundle) -> None:

@@ -71,7 +71,7 @@ async def test_no_more_than_a_lanes_share_is_under_way() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert not waiting.done()
-    await line.leave(first)
+    line.leave(first)
     assert (await waiting).name == "2"
 
 
@@ -111,7 +111,7 @@ async def test_an_id_is_known_from_the_offer_until_it_is_settled() -> None:
     assert line.known(item.id)
     await line.next()
     assert line.known(item.id)
-    await line.leave(item)
+    line.leave(item)
     assert not line.idle
     line.settle(item, Settled("recorded"))
     assert line.idle

@@ -102,6 +102,8 @@ def test_no_answer_bounds_the_bandwidth_from_above() -> None:
     assert meter.bandwidth is None
     meter.probed(0.01, alone=True)
     meter.exchanged(Exchange(10_000, ANSWER, 0.0, wire_seconds(10_000, ANSWER, 1e8, 0.01), 0.0))
+    meter.late(10_000, 0.015)
+    assert meter.bandwidth == pytest.approx(1e8, rel=0.9)
     meter.late(10_000, 1.0)
     assert meter.bandwidth == pytest.approx(8 * 10_000 / 1.0, rel=0.15)
     assert meter.surprised
@@ -120,7 +122,21 @@ def test_the_queue_of_the_service_follows_what_it_says() -> None:
     meter = Meter()
     for _ in range(20):
         meter.exchanged(Exchange(1_000, ANSWER, 0.0, 0.1, 0.06, 0.05))
-    assert meter.queue == pytest.approx(0.05, rel=0.01)
+    assert meter.queue_at(0.1) == pytest.approx(0.05, rel=0.01)
+    # A probe says nothing of it; after a while, neither does what was heard before.
+    meter.exchanged(Exchange(1_000, 0, 5.0, 5.1, 0.0, probe=True))
+    assert meter.queue_at(0.1) == pytest.approx(0.05, rel=0.01)
+    assert meter.queue_at(60.1) < 0.001
+
+
+def test_the_time_between_requests_counts_no_probes_and_no_long_nights() -> None:
+    meter = Meter()
+    for number in range(40):
+        meter.exchanged(Exchange(1_000, ANSWER, 2.0 * number, 2.0 * number + 0.1, 0.0))
+        meter.exchanged(Exchange(4_000, 0, 2.0 * number + 1, 2.0 * number + 1.1, 0.0, probe=True))
+    assert 0.9 < meter.interval < 2.1
+    meter.exchanged(Exchange(1_000, ANSWER, 1e6, 1e6 + 0.1, 0.0))
+    assert meter.interval < 30
 
 
 @pytest.mark.parametrize("bandwidth", [2e3, 1e5, 1e6, 1e8])

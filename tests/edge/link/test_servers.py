@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from splitnet.edge.grpc_aio_transport import SILENT
 from splitnet.edge.link.server import LATE_IN_A_ROW, Pauses, Server
 from splitnet.edge.link.servers import Servers
 from splitnet.errors import (
@@ -66,6 +67,7 @@ async def up(*scripts: Scripted) -> Servers:
     servers = [Server(f"s{number}:1", one.connect, Pauses(0.001, 0.002)) for number, one in enumerate(scripts)]
     for server in servers:
         await server.probe(1.0)
+        server.reached()
     return Servers(servers, timeout=1.0)
 
 
@@ -112,21 +114,39 @@ async def test_a_request_that_is_wrong_is_wrong_everywhere() -> None:
     assert servers.servers[0].state == "up"
 
 
-async def test_two_late_answers_in_a_row_end_the_connection() -> None:
-    script = Scripted(LateError("no answer"))
+def silent() -> LateError:
+    error = LateError("no answer")
+    error.reason = SILENT
+    return error
+
+
+async def test_two_silences_in_a_row_end_the_connection() -> None:
+    script = Scripted(silent())
     servers = await up(script)
     for number in range(LATE_IN_A_ROW):
         assert servers.servers[0].state == "up", number
         with pytest.raises(LateError):
-            await ask(servers)
+            await ask(servers, 5.0)
     assert (servers.servers[0].state, script.closed) == ("down", 1)
+
+
+@pytest.mark.parametrize(("failure", "timeout"), [(LateError("the server says so"), 1.0), (silent(), 0.05)])
+async def test_a_server_that_says_that_it_is_late_and_short_silences_end_nothing(
+    failure: LateError, timeout: float
+) -> None:
+    script = Scripted(failure)
+    servers = await up(script)
+    for _ in range(5):
+        with pytest.raises(LateError):
+            await ask(servers, timeout)
+    assert (servers.servers[0].state, script.closed) == ("up", 0)
 
 
 async def test_an_answer_between_late_ones_shows_that_the_connection_lives() -> None:
     script = Scripted()
     servers = await up(script)
     for _ in range(3):
-        script.failure = LateError("no answer")
+        script.failure = silent()
         with pytest.raises(LateError):
             await ask(servers)
         script.failure = None
@@ -207,6 +227,43 @@ async def test_a_frame_of_an_old_bundle_does_not_take_the_server_down() -> None:
     with pytest.raises(FingerprintError):
         await servers.infer(REQUEST, 1.0, 0.0, live=False)
     assert servers.servers[0].state == "up"
+
+
+async def test_a_frame_over_the_servers_limit_is_not_sent_and_no_sign_of_load() -> None:
+    script = Scripted()
+    servers = await up(script)
+    servers.servers[0].most_bytes = 3
+    with pytest.raises(OverloadedError, match=r"5 bytes is over the limit of s0:1, 3; use a smaller codec"):
+        await ask(servers)
+    assert (script.asked, servers.servers[0].state) == (0, "up")
+
+
+async def test_a_probe_alone_makes_no_server_up_and_none_that_is_busy_free() -> None:
+    script = Scripted(OverloadedError("full", retry_after=60.0))
+    server = Server("s:1", script.connect)
+    await server.probe(1.0)
+    assert server.state == "new"
+    server.reached()
+    servers = Servers([server], timeout=1.0)
+    with pytest.raises(OverloadedError):
+        await ask(servers)
+    await server.probe(1.0)
+    assert [one.state for one in servers.servers] == ["busy"]
+    assert server.pause > 50
+
+
+async def test_before_the_first_contact_a_request_waits_a_moment_and_there_is_hope() -> None:
+    script = Scripted()
+    server = Server("s:1", script.connect)
+    servers = Servers([server], timeout=1.0)
+    assert servers.hopeful
+    assert servers.current is None
+    asking = asyncio.create_task(ask(servers))
+    await asyncio.sleep(0.01)
+    assert not asking.done()
+    server.reached()
+    assert await asking == "s:1"
+    assert not Servers([]).hopeful
 
 
 def test_pauses_grow_to_the_longest_and_are_spread() -> None:

@@ -93,8 +93,8 @@ def test_metrics_are_those_counted(server: PageServer, tally: EdgeTally) -> None
     assert found.value("link_up", server=SERVERS[0]) == 0
     assert found.value("link_up", server=SERVERS[1]) == 1
     assert 5e6 < found.value("link_bandwidth_bits_per_second", server=SERVERS[1]) < 7e6
-    assert found.value("mode", model="lite0", mode="split", cut="block7", codec="transform:step=1.5|rans") == 1
-    assert found.value("plan_changes_total", model="lite0") == 3
+    assert found.value("mode", source="lite0", mode="split", cut="block7", codec="transform:step=1.5|rans") == 1
+    assert found.value("plan_changes_total", source="lite0") == 3
     assert found.value("temperature_celsius") == 54.3
     assert found.value("ready") == 1
     assert found.value("uptime_seconds") == 900

@@ -209,6 +209,16 @@ def test_a_failed_commit_keeps_nothing_and_the_next_one_works(path: Path) -> Non
     store.close()
 
 
+def test_a_damaged_entry_stands_in_nobodys_way(path: Path) -> None:
+    store = open_store(path)
+    store.put([entry(1), entry(2)])
+    store._database.execute("UPDATE spool SET body = x'00' WHERE number = 1")
+    assert store.oldest(1) == []
+    assert [found.id for found, _ in store.oldest(5)] == [entry(2).id]
+    assert len(store) == 2
+    store.close()
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff\xff\xff\xff{}", b"\x02\0\0\0{}", b"\x02\0\0\0[]frame", b"\x04\0\0\0null"])
 def test_damaged_entries_are_an_error(data: bytes) -> None:
     with pytest.raises(OutputError, match="damaged"):

@@ -1,0 +1,1 @@
+"""What a fault costs a device: nothing that was promised."""

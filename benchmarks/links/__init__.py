@@ -1,0 +1,1 @@
+"""The edge daemon on links that change: adaptation beside every fixed choice and an oracle."""

@@ -1,0 +1,1 @@
+"""Bundles over the air: fetched, checked, tried, switched to, and back."""
