@@ -54,7 +54,7 @@ def _config(address: str, bundle: Path, **more: str) -> Path:
     path.write_text(
         f'state = "state"\n[models.lite0]\nbundle = "{bundle.resolve()}"\ncut = "block7"\n'
         f'[[servers]]\naddress = "{address}"\n'
-        f'[sources.camera]\nkind = "folder"\npath = "{photos}"\nsink = "out"\nfallback = ["spool"]\n'
+        f'[sources.camera]\nkind = "folder"\npath = "{photos}"\nsink = "out"\n'
         'settle = 0.0\ntasks = ["classification"]\n'
         '[sinks.out]\nkind = "jsonl"\npath = "out.jsonl"\n[logging]\nlevel = "warning"\n' + more.get("more", "")
     )

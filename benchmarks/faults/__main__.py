@@ -47,11 +47,14 @@ def try_fault(
     name: str, fault: Fault, bundle: Path, photos: list[Path], short: bool, task: str = "classification"
 ) -> dict[str, Any]:
     """A fault while photos come, then the wait for the last answer. Raises SplitnetError, OSError."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as inbox:
         mount_small(folder, MEGABYTES)
         try:
             settings = LinkSettings(rate_up=10e6, rate_down=10e6, delay=0.01)
-            with Link(settings, seed=1) as link, Rig(Path(folder), link, bundle, photos, PAUSE, task) as rig:
+            with (
+                Link(settings, seed=1) as link,
+                Rig(Path(folder), Path(inbox), link, bundle, photos, PAUSE, task) as rig,
+            ):
                 fault(rig, short)
                 rig.stop_photos()
                 seconds = rig.wait_until_answered()

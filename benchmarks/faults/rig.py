@@ -23,17 +23,26 @@ PATIENCE = 300.0
 
 
 class Rig:
-    """Everything lies in `folder`; photos are copies of `photos`, one every `pause` seconds, to two folders in turns.
+    """State and sinks lie in `folder`; photos are copies of `photos`, one every `pause` seconds, to two folders in
+    `inbox` in turns.
 
     One folder's answers go to SQLite, the other's to JSON lines. Every photo is promised, and none is answered on the
     device: a fault has to be survived by the spool and the folders alone.
     """
 
     def __init__(
-        self, folder: Path, link: Link, bundle: Path, photos: list[Path], pause: float, task: str = "classification"
+        self,
+        folder: Path,
+        inbox: Path,
+        link: Link,
+        bundle: Path,
+        photos: list[Path],
+        pause: float,
+        task: str = "classification",
     ) -> None:
+        self._inbox = inbox
         self.folder, self.link, self._bundle, self._photos, self._pause = folder, link, bundle, photos, pause
-        self._logs = (folder / "log").open("a")
+        self._logs = (inbox / "log").open("a")
         self.server: subprocess.Popen[Any] | None = None
         self.daemon: subprocess.Popen[Any] | None = None
         self.peak = 0.0
@@ -48,9 +57,9 @@ class Rig:
             '[sinks.table]\nkind = "sqlite"\npath = "out.sqlite"\n[sinks.lines]\nkind = "jsonl"\npath = "out.jsonl"\n'
         )
         for name, sink in (("odd", "table"), ("even", "lines")):
-            (folder / name).mkdir()
+            (inbox / name).mkdir()
             text += (
-                f'[sources.{name}]\nkind = "folder"\npath = "{name}"\nsink = "{sink}"\nfallback = ["spool"]\n'
+                f'[sources.{name}]\nkind = "folder"\npath = "{inbox / name}"\nsink = "{sink}"\nfallback = ["spool"]\n'
                 f'tasks = ["{task}"]\nsettle = 0.2\nafter = "delete"\n'
             )
         self.config.write_text(text)
@@ -64,7 +73,7 @@ class Rig:
         )
         assert self.server.stdout is not None
         if not self.server.stdout.readline().startswith("serving on "):
-            raise UnavailableError(f"the server did not start; {self.folder / 'log'} says why")
+            raise UnavailableError(f"the server did not start; {self._inbox / 'log'} says why")
 
     def kill_server(self) -> None:
         """Without a word."""
@@ -113,14 +122,14 @@ class Rig:
         return found
 
     def _left(self) -> bool:
-        return any(any((self.folder / name).glob("*.jpg")) for name in ("odd", "even"))
+        return any(any((self._inbox / name).glob("*.jpg")) for name in ("odd", "even"))
 
     def _bring(self) -> None:
         while not self._stop.wait(self._pause):
             name = f"{self.sent:06d}.jpg"
-            part = self.folder / f".{name}"
+            part = self._inbox / f".{name}"
             copyfile(self._photos[self.sent % len(self._photos)], part)
-            part.rename(self.folder / ("odd", "even")[self.sent % 2] / name)
+            part.rename(self._inbox / ("odd", "even")[self.sent % 2] / name)
             self.sent += 1
 
     def _watch(self) -> None:
