@@ -78,8 +78,10 @@ class Rig:
     def kill_server(self) -> None:
         """Without a word."""
         assert self.server is not None
+        assert self.server.stdout is not None
         self.server.kill()
         self.server.wait()
+        self.server.stdout.close()
 
     def start_daemon(self) -> None:
         """Start the daemon."""
@@ -156,6 +158,8 @@ class Rig:
             if process is not None and process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait()
+        if self.server is not None and self.server.stdout is not None:
+            self.server.stdout.close()
         self._logs.close()
 
 
