@@ -148,6 +148,12 @@ class Rig:
         self.start_daemon()
         for thread in self._threads:
             thread.start()
+        # A fault meets a daemon at work; one that cannot begin is its service manager's to start again.
+        begun = time.monotonic()
+        while not self.names():
+            if time.monotonic() - begun > PATIENCE:
+                raise UnavailableError(f"no photo was answered; {self._inbox / 'log'} says why")
+            time.sleep(0.05)
         return self
 
     def __exit__(self, *_: object) -> None:
