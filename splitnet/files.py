@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -18,8 +19,12 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"cannot write {path}: it is a folder; name a file")
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object], *, folders: bool = False) -> None:
+def write_whole(
+    path: Path, write: Callable[[BinaryIO], object], *, folders: bool = False, durable: bool = False
+) -> None:
     """Let `write` fill a temporary file beside `path`, then move it there; with `folders` they are made where missing.
+
+    With `durable` it is safe against power loss, too, before this returns.
 
     Raises
     ------
@@ -32,8 +37,22 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, folders: boo
             path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
             write(stream)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         temporary.replace(path)
+        if durable:
+            sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder safe against power loss. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

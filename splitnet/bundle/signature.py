@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splitnet.errors import BundleError, OutputError, UsageError
+from splitnet.errors import BundleError, UsageError
+from splitnet.files import write_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -37,13 +38,8 @@ def sign_bundle(directory: Path, fingerprint: str, key: Path) -> bytes:
 
 def write_signature(directory: Path, signature: bytes) -> None:
     """Put a signature beside the manifest, all at once. Raises OutputError."""
-    path = directory / SIGNATURE
-    part = path.with_name(f".{SIGNATURE}.part")
-    try:
-        part.write_bytes(base64.b64encode(signature) + b"\n")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    text = base64.b64encode(signature) + b"\n"
+    write_whole(directory / SIGNATURE, lambda stream: stream.write(text), durable=True)
 
 
 def read_signature(directory: Path) -> bytes:

@@ -52,6 +52,7 @@ def ask(socket_path: Path) -> dict[str, Any]:
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
             return answer
     except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise UnavailableError(
-            f"no daemon answers at {socket_path} ({error}); is `splitnet edge daemon` running?"
+            f"no daemon answers at {socket_path} ({reason}); is `splitnet edge daemon` running?"
         ) from error

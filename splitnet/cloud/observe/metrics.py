@@ -5,19 +5,19 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
 
 from splitnet._version import __version__
 from splitnet.cloud.observe.tally import STAGES, Series, Tally
 from splitnet.cloud.service import InferenceService
+from splitnet.observe.collector import CountsCollector
 from splitnet.observe.histogram import Histogram
 
 CUT = ("model", "version", "cut")
 
 
-class Metrics(Collector):
+class Metrics(CountsCollector):
     """The metrics of one service.
 
     Read from the counts instead of kept by the client library, whose own histograms would cost each request more than
@@ -27,21 +27,11 @@ class Metrics(Collector):
 
     def __init__(self, service: InferenceService, tally: Tally, ready: Callable[[], bool]) -> None:
         self._service, self._tally, self._ready = service, tally, ready
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        super().__init__(tally.lock)
 
-    def text(self) -> bytes:
-        """In Prometheus's text format."""
-        return generate_latest(self.registry)
-
-    def describe(self) -> Iterable[Metric]:
-        # Without it the registry collects everything once, only to learn the names.
-        return []
-
-    def collect(self) -> Iterable[Metric]:
-        with self._tally.lock:
-            return [*self._counts(), *self._histograms(), *self._state()]
+    def families(self) -> Iterable[Metric]:
+        """See `CountsCollector`."""
+        return [*self._counts(), *self._histograms(), *self._state()]
 
     def _counts(self) -> Iterable[Metric]:
         tally = self._tally

@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from splitnet.cloud.observe.metrics import Metrics
 from splitnet.cloud.observe.status import status
 from splitnet.cloud.observe.tally import Tally
 from splitnet.cloud.service import InferenceService
-from splitnet.http.gate import Gate
-from splitnet.http.policy import content_policy
+from splitnet.http.site import make_site
 
 if TYPE_CHECKING:
     from splitnet.cloud.repository.state import Version
-
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def pages(
@@ -38,31 +32,11 @@ def pages(
     """The application. `ready` and `versions` (of the repository) are asked from a thread that is not the service's;
     `token` and `hosts` as in `Gate`.
     """
-    metrics = Metrics(service, tally, ready)
 
-    async def page(_: Request) -> Response:
-        return HTMLResponse(page_text())
+    def answer(_: Request) -> Any:
+        return status(service, tally, ready(), versions())
 
-    async def metrics_text(_: Request) -> Response:
-        return Response(metrics.text(), media_type=METRICS_TYPE)
-
-    async def live(_: Request) -> Response:
-        return PlainTextResponse("live\n")
-
-    async def readiness(_: Request) -> Response:
-        return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
-
-    async def status_json(_: Request) -> Response:
-        return JSONResponse(status(service, tally, ready(), versions()))
-
-    routes = [
-        Route("/", page),
-        Route("/live", live),
-        Route("/metrics", metrics_text),
-        Route("/ready", readiness),
-        Route("/status.json", status_json),
-    ]
-    return Gate(Starlette(routes=routes), token=token, hosts=hosts, page_policy=content_policy(page_text()))
+    return make_site(page_text(), Metrics(service, tally, ready).text, ready, answer, token=token, hosts=hosts)
 
 
 @cache

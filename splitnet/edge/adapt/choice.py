@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from splitnet.bundle import Bundle
@@ -70,8 +70,3 @@ def choice_of(candidate: Candidate, input_cut: str, reason: str, local: float) -
     """A planner's candidate as a choice; images go to the cut of the network's input."""
     cut = input_cut if candidate.mode == "cloud" else candidate.cut
     return Choice(candidate.mode, cut, candidate.codec, reason, candidate.answer or 500.0, local)
-
-
-def because(choice: Choice, reason: str) -> Choice:
-    """The same choice for another reason."""
-    return replace(choice, reason=reason)

@@ -16,6 +16,7 @@ import structlog
 
 from splitnet.edge.capture.paths import shown
 from splitnet.edge.capture.scan import State
+from splitnet.files import sync_folder
 
 log = structlog.get_logger("splitnet.sources")
 
@@ -74,7 +75,7 @@ def move(path: Path, target: Path) -> Path:
     except OSError:
         copy.unlink(missing_ok=True)
         raise
-    _sync(target.parent)
+    sync_folder(target.parent)
     _remove(path, found)
     return found
 
@@ -131,14 +132,6 @@ def _copied(path: Path, folder: Path) -> Path:
         copy.unlink(missing_ok=True)
         raise
     return copy
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _names(target: Path) -> Iterator[Path]:

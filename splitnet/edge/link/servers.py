@@ -53,7 +53,6 @@ class Servers:
         self._check, self._changed, self._timeout = check, changed, timeout
         self.exploring = False
         self._begun = time.monotonic()
-        self._up = asyncio.Event()
         self._seen: dict[str, int] = {}
         self._told: dict[str, tuple[str, str]] = {}
 
@@ -70,15 +69,6 @@ class Servers:
     @property
     def _first_contact(self) -> bool:
         return any(one.state == "new" for one in self.servers) and time.monotonic() - self._begun < FIRST_CONTACT
-
-    async def wait_up(self) -> Server:
-        """Wait until there is a server to ask."""
-        while (server := self.current) is None:
-            self._up.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SOON):
-                    await self._up.wait()
-        return server
 
     async def infer(
         self, request: InferenceRequest, timeout: float, answer_bytes: float, *, live: bool = True
@@ -168,7 +158,6 @@ class Servers:
             await server.fail(error)
             return
         server.reached()
-        self._up.set()
         if self.exploring:
             # A plan waits for it.
             with suppress(ServiceError):

@@ -6,19 +6,19 @@ import platform
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
 
 from splitnet._version import __version__
 from splitnet.edge.observe.counts import SourceCounts
 from splitnet.edge.observe.state import LinkState
 from splitnet.edge.observe.tally import EdgeTally
+from splitnet.observe.collector import CountsCollector
 
 T = TypeVar("T")
 
 
-class EdgeMetrics(Collector):
+class EdgeMetrics(CountsCollector):
     """The metrics of one daemon.
 
     Read from the counts, as the service's are. Labels are names of the configuration, statuses, modes with the bundle's
@@ -27,21 +27,11 @@ class EdgeMetrics(Collector):
 
     def __init__(self, tally: EdgeTally, ready: Callable[[], bool]) -> None:
         self._tally, self._ready = tally, ready
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        super().__init__(tally.lock)
 
-    def text(self) -> bytes:
-        """In Prometheus's text format."""
-        return generate_latest(self.registry)
-
-    def describe(self) -> Iterable[Metric]:
-        # Without it the registry collects everything once, only to learn the names.
-        return []
-
-    def collect(self) -> Iterable[Metric]:
-        with self._tally.lock:
-            return [*self._inputs(), *self._outputs(), *self._plans(), *self._links(), *self._state()]
+    def families(self) -> Iterable[Metric]:
+        """See `CountsCollector`."""
+        return [*self._inputs(), *self._outputs(), *self._plans(), *self._links(), *self._state()]
 
     def _inputs(self) -> Iterable[Metric]:
         rows = self._tally.sources

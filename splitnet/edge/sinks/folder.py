@@ -10,8 +10,9 @@ from pathlib import Path
 
 from splitnet.edge.daemon.item import ID_BYTES
 from splitnet.edge.daemon.record import Record
-from splitnet.edge.sinks.durable import output_errors, sync_folder
+from splitnet.edge.sinks.durable import output_errors
 from splitnet.edge.sinks.payload import readable_json
+from splitnet.files import sync_folder
 
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{{2 * ID_BYTES}}}\.tmp")
 

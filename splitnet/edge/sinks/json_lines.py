@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from splitnet.edge.daemon.record import Record
-from splitnet.edge.sinks.durable import output_errors, sync_folder
+from splitnet.edge.sinks.durable import output_errors
 from splitnet.edge.sinks.payload import json_bytes
 from splitnet.errors import OutputError
+from splitnet.files import sync_folder
 
 STANDARD_OUTPUT = "-"
 

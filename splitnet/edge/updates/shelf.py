@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from splitnet.errors import BundleError, OutputError, UsageError
+from splitnet.errors import BundleError, UsageError
+from splitnet.files import write_whole
 
 _STATE = "state.json"
 
@@ -92,16 +91,5 @@ class Shelf:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _write(self, state: Shelved) -> None:
-        path = self._folder / _STATE
-        part = self._folder / f".{_STATE}.part"
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with part.open("wb") as stream:
-                stream.write(json.dumps(asdict(state)).encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        data = json.dumps(asdict(state)).encode()
+        write_whole(self._folder / _STATE, lambda stream: stream.write(data), folders=True, durable=True)

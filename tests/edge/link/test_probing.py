@@ -9,7 +9,7 @@ import pytest
 
 from splitnet.bundle import Bundle
 from splitnet.edge.grpc_aio_transport import AsyncGrpcTransport
-from splitnet.errors import LateError, UnavailableError
+from splitnet.errors import UnavailableError
 from splitnet.wire.credentials import Credentials
 from tests.edge.daemon.rig import serving
 
@@ -35,7 +35,7 @@ async def test_a_probe_that_hangs_while_its_connection_is_closed_says_so() -> No
             await asyncio.sleep(0.01)
         await transport.aclose()
         for task in (probing, describing):
-            with pytest.raises((UnavailableError, LateError)):
+            with pytest.raises(UnavailableError):
                 await task
         for writer in held:
             writer.close()
@@ -61,7 +61,7 @@ async def test_a_task_that_is_cancelled_is_cancelled() -> None:
 async def test_a_token_that_is_being_replaced_is_a_passing_failure(tiny_bundle: Bundle, tmp_path: Path) -> None:
     async with serving(tiny_bundle) as server:
         transport = AsyncGrpcTransport(server.address, Credentials(token_file=tmp_path / "token"))
-        with pytest.raises(UnavailableError, match=r"token'? cannot be read|cannot be read"):
+        with pytest.raises(UnavailableError, match="token cannot be read"):
             await transport.probe(5.0)
         (tmp_path / "token").write_text("secret")
         await transport.probe(5.0)

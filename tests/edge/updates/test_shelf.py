@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BundleError, match="cannot read"):
         Shelf(tmp_path / "file" / "tiny", tmp_path).refuse(A)
-    (tmp_path / "bundles").write_bytes(b"")
-    with pytest.raises((BundleError, OutputError), match="cannot"):
-        Shelf(tmp_path / "bundles" / "tiny", tmp_path).switch(A)
+
+
+def test_a_full_disk_leaves_the_state_as_it_was(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.refuse(A)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"cannot write .*state\.json: No space left"):
+        shelf.refuse(B)
+    assert shelf.state.refused == (A,)
