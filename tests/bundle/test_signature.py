@@ -57,11 +57,13 @@ def test_a_signature_is_of_one_bundle_and_one_key(bundle: Bundle, keys: Keys, tm
 
 
 def test_the_bare_fingerprint_signed_for_another_purpose_is_no_signature(bundle: Bundle, keys: Keys) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     key = load_pem_private_key(keys.private.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
     with pytest.raises(BundleError, match="not by the owner"):
-        verify_signature(bundle.fingerprint, key.sign(bytes.fromhex(bundle.fingerprint)), keys.public)  # type: ignore[union-attr, call-arg]
+        verify_signature(bundle.fingerprint, key.sign(bytes.fromhex(bundle.fingerprint)), keys.public)
 
 
 @pytest.mark.parametrize("text", [b"", b"x", b"AAAA", b"!" * 88, b"A" * 87 + b"=", b"\xff" * 64])

@@ -118,7 +118,7 @@ class Mqtt:
         while pending or self._waiting:
             while pending and len(self._waiting) < self._window:
                 record = pending.popleft()
-                properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+                properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it unannotated
                 properties.ContentType = "application/json"
                 properties.UserProperty = ("id", record.id)
                 message = client.publish(self._topic, json_bytes(record), qos=1, properties=properties)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from splitnet.cloud.observe.tally import Tally
 from splitnet.cloud.service import InferenceService
 from splitnet.errors import OverloadedError
 from splitnet.http.server import PageServer
+from tests.browser import browse, console, needs_browser
 from tests.cloud.observe.jobs import CALLER, job, request, response
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+pytestmark = needs_browser
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
 
@@ -37,27 +35,8 @@ def server() -> Iterator[PageServer]:
         yield running
 
 
-def _browse(server: PageServer, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        str(CHROMIUM),
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--enable-logging=stderr",
-        "--hide-scrollbars",
-        f"--user-data-dir={profile}",
-        "--virtual-time-budget=3000",
-        *options,
-        f"http://{server.address}/",
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-
-
 def test_the_page_draws_what_is_counted_and_runs_nothing_else(server: PageServer, tmp_path: Path) -> None:
-    done = _browse(server, tmp_path, "--dump-dom")
+    done = browse(server, tmp_path, "--dump-dom")
     dom = done.stdout
     assert "<title>splitnet service</title>" in dom
     assert dom.count("<svg") == 3
@@ -66,8 +45,7 @@ def test_the_page_draws_what_is_counted_and_runs_nothing_else(server: PageServer
     assert "&lt;img src=x onerror" in dom
     assert "<img" not in dom
     # What a page may not do, and errors of its script, are on the browser's console.
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    assert console == []
+    assert console(done) == []
 
 
 @pytest.mark.parametrize(("scheme", "options"), [("light", ()), ("dark", ("--force-dark-mode",))])
@@ -75,7 +53,7 @@ def test_it_can_be_seen_in_both_colour_schemes(
     server: PageServer, tmp_path: Path, scheme: str, options: tuple[str, ...]
 ) -> None:
     picture = tmp_path / "page.png"
-    _browse(server, tmp_path / "profile", *options, "--window-size=1280,1000", f"--screenshot={picture}")
+    browse(server, tmp_path / "profile", *options, "--window-size=1280,1000", f"--screenshot={picture}")
     with Image.open(picture) as opened:
         pixels = np.asarray(opened.convert("L"))
     assert pixels.shape == (1000, 1280)

@@ -53,7 +53,7 @@ class FakeIntake:
 
 
 def recorded(item: Item, status: str = "cloud") -> Settled:
-    return Settled("recorded", Record(item.id, item.source, item.name, 1.0, 2.0, 1.0, status))  # type: ignore[arg-type]
+    return Settled("recorded", Record(item.id, item.source, item.name, 1.0, 2.0, 1.0, status))  # type: ignore[arg-type]  # a status as text
 
 
 @contextlib.asynccontextmanager

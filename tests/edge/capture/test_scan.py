@@ -13,7 +13,7 @@ JPEG = frozenset({".jpg"})
 
 
 def _places(folder: Path, **options: object) -> list[str]:
-    return sorted(one.place for one in files_below(folder, JPEG, **options))  # type: ignore[arg-type]
+    return sorted(one.place for one in files_below(folder, JPEG, **options))  # type: ignore[arg-type]  # options as they come
 
 
 def _seen(place: str, at: float, size: int = 1, changed: int = 1) -> Seen:

@@ -28,11 +28,11 @@ def intake(tally: EdgeTally | None = None, **lanes: Lane) -> Intake:
 
 
 def latest(**more: object) -> Lane:
-    return Lane("latest", **{"priority": 1, "most": 2} | more)  # type: ignore[arg-type]
+    return Lane("latest", **{"priority": 1, "most": 2} | more)  # type: ignore[arg-type]  # fields as they come
 
 
 def every(**more: object) -> Lane:
-    return Lane("all", **{"priority": 1, "most": 2} | more)  # type: ignore[arg-type]
+    return Lane("all", **{"priority": 1, "most": 2} | more)  # type: ignore[arg-type]  # fields as they come
 
 
 async def test_a_newer_input_takes_the_place_of_one_that_waits() -> None:

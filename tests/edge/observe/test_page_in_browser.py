@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from splitnet.edge.observe.pages import pages
 from splitnet.http.server import PageServer
+from tests.browser import browse, console, needs_browser
 from tests.edge.observe.seeded import Clock, record, seeded
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+pytestmark = needs_browser
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
 
@@ -51,33 +49,10 @@ def server() -> Iterator[PageServer]:
         yield running
 
 
-def _browse(server: PageServer, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        str(CHROMIUM),
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--enable-logging=stderr",
-        "--hide-scrollbars",
-        f"--user-data-dir={profile}",
-        "--virtual-time-budget=4000",
-        *options,
-        f"http://{server.address}/",
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-
-
-def _console(done: subprocess.CompletedProcess[str]) -> list[str]:
-    return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
 def test_the_page_draws_what_is_counted_and_runs_nothing_else(tmp_path: Path) -> None:
     ticking = Ticking()
     with PageServer(ticking, "127.0.0.1:0") as server:
-        done = _browse(server, tmp_path, "--dump-dom")
+        done = browse(server, tmp_path, "--dump-dom")
     dom = done.stdout
     assert "<title>splitnet edge</title>" in dom
     assert dom.count('role="img"') == 2 + 4
@@ -87,7 +62,7 @@ def test_the_page_draws_what_is_counted_and_runs_nothing_else(tmp_path: Path) ->
     assert "&lt;img src=x onerror" in dom
     assert "<img" not in dom
     # What a page may not do, and errors of its script, are on the browser's console.
-    assert _console(done) == []
+    assert console(done) == []
     # The first answer is everything, those behind it what came since.
     assert ticking.queries[0] == ""
     assert len(ticking.queries) > 1
@@ -97,7 +72,7 @@ def test_the_page_draws_what_is_counted_and_runs_nothing_else(tmp_path: Path) ->
 def test_curves_of_several_answers_go_on_where_the_last_ended(tmp_path: Path) -> None:
     ticking = Ticking()
     with PageServer(ticking, "127.0.0.1:0") as server:
-        dom = _browse(server, tmp_path, "--dump-dom").stdout
+        dom = browse(server, tmp_path, "--dump-dom").stdout
     (curve,) = re.findall(r'aria-label="Uplink:.*?class="curve a" d="([^"]+)"', dom, re.DOTALL)
     places = [float(x) for x in re.findall(r"[ML]([\d.]+) ", curve)]
     assert places == sorted(places)
@@ -106,7 +81,7 @@ def test_curves_of_several_answers_go_on_where_the_last_ended(tmp_path: Path) ->
 
 def test_it_says_so_when_the_daemon_does_not_answer(tmp_path: Path) -> None:
     with PageServer(Ticking(answers=1), "127.0.0.1:0") as server:
-        dom = _browse(server, tmp_path, "--dump-dom").stdout
+        dom = browse(server, tmp_path, "--dump-dom").stdout
     assert "The daemon does not answer; these figures are old." in dom
     assert ">no answer</span>" in dom
     assert '<main id="main" class="old">' in dom
@@ -117,7 +92,7 @@ def test_it_can_be_seen_in_both_colour_schemes(
     server: PageServer, tmp_path: Path, scheme: str, options: tuple[str, ...]
 ) -> None:
     picture = tmp_path / "page.png"
-    _browse(server, tmp_path / "profile", *options, "--window-size=1280,1400", f"--screenshot={picture}")
+    browse(server, tmp_path / "profile", *options, "--window-size=1280,1400", f"--screenshot={picture}")
     with Image.open(picture) as opened:
         pixels = np.asarray(opened.convert("L"))
     assert pixels.shape == (1400, 1280)

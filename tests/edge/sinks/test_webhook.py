@@ -108,7 +108,7 @@ def test_redirects_are_not_followed(endpoint: Endpoint, sink: Webhook, status: i
 @pytest.mark.parametrize("then", ["silent", "dripping"])
 def test_a_server_that_takes_too_long_is_given_up(endpoint: Endpoint, then: str) -> None:
     sink = Webhook(endpoint.url, timeout=0.3)
-    endpoint.answers.append(Answer(then=then))  # type: ignore[arg-type]
+    endpoint.answers.append(Answer(then=then))  # type: ignore[arg-type]  # a literal out of a parameter
     with pytest.raises(OutputError, match=f"^cannot post to {endpoint.url}: no answer within 0.3 s$"):
         sink.write(make_records(1))
     assert then == "silent" or endpoint.left.wait(PATIENCE)

@@ -50,7 +50,7 @@ def updater(address: str, bundle: Bundle, folder: Path, keys: Keys, trial: objec
         key=keys.public,
         interval=1.0,
         edge_only=True,
-        trial=trial or (lambda _: None),  # type: ignore[arg-type]
+        trial=trial or (lambda _: None),  # type: ignore[arg-type]  # lambdas
     )
     return Updater(updates, [(address, NO_CREDENTIALS)], lambda: None)
 
