@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from typer.testing import CliRunner
@@ -339,3 +340,26 @@ async def test_a_file_that_changed_on_disk_ends_the_download(deploy: Deploy) -> 
     (bundle.path / "whole.onnx").write_bytes(b"short")
     with pytest.raises(UnavailableError, match="no longer what was loaded"):
         await _all(downloads, Wanted("tiny"))
+
+
+async def test_a_call_cancelled_while_a_file_is_opened_leaves_nothing_open(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go = threading.Event(), threading.Event()
+    opened: list[BinaryIO] = []
+
+    def slowly(path: str) -> BinaryIO:
+        reached.set()
+        go.wait(10)
+        opened.append(tiny_bundle.__class__.open_file(tiny_bundle, path))
+        return opened[-1]
+
+    service = InferenceService([tiny_bundle])
+    monkeypatch.setattr(service.served.find("tiny").bundle, "open_file", slowly, raising=False)
+    call = asyncio.create_task(_all(Downloads(service), Wanted("tiny")))
+    await asyncio.to_thread(reached.wait, 10)
+    call.cancel()
+    await asyncio.wait([call])
+    go.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert [stream.closed for stream in opened] == [True]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import BinaryIO
 
 from splitnet.bundle import Bundle
 from splitnet.bundle.manifest import File
@@ -73,17 +72,11 @@ class Downloads:
                         "", offset, data[offset : offset + CHUNK_BYTES], len(data), b"" if offset else signature
                     )
             for file, begin in files:
-                try:
-                    stream = await asyncio.to_thread(bundle.open_file, file.path)
-                except BundleError as error:
-                    raise _changed(file) from error
-                with stream:
-                    for offset in range(begin, file.size, CHUNK_BYTES):
-                        part = await asyncio.to_thread(_read, stream, offset, min(CHUNK_BYTES, file.size - offset))
-                        if not part:
-                            raise _changed(file)
-                        with _Patience(self._stall):
-                            yield Chunk(file.path, offset, part, file.size)
+                for offset in range(begin, file.size, CHUNK_BYTES):
+                    size = min(CHUNK_BYTES, file.size - offset)
+                    part = await asyncio.to_thread(_read, bundle, file, offset, size)
+                    with _Patience(self._stall):
+                        yield Chunk(file.path, offset, part, file.size)
         finally:
             self._running -= 1
 
@@ -119,13 +112,17 @@ def _signature(bundle: Bundle) -> bytes:
     return b""
 
 
-def _read(stream: BinaryIO, offset: int, size: int) -> bytes:
+def _read(bundle: Bundle, file: File, offset: int, size: int) -> bytes:
+    """Opened for each part: a file that a thread opened for a call that was cancelled meanwhile would stay open."""
     try:
-        stream.seek(offset)
-        data = stream.read(size)
-    except OSError:
-        return b""
-    return data if len(data) == size else b""
+        with bundle.open_file(file.path) as stream:
+            stream.seek(offset)
+            data = stream.read(size)
+    except (BundleError, OSError) as error:
+        raise _changed(file) from error
+    if len(data) != size:
+        raise _changed(file)
+    return data
 
 
 def _changed(file: File) -> UnavailableError:
