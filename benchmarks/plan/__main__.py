@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from benchmarks.harness import Measured, main
 from benchmarks.link import Link, LinkSettings
-from benchmarks.plan.cells import CELLS, SHORT, Tried, overhead_of, try_cell
+from benchmarks.plan.cells import CELLS, SHORT, TURNS, Tried, overhead_of, try_cell
 from benchmarks.plan.profiling import CUTS, SLOWDOWN, emulated_profile
 from splitnet.bundle.build import INPUT_CUT, build_bundle
 from splitnet.demo.photos import labelled_photos
@@ -32,7 +32,7 @@ def measure(short: bool) -> Measured:
     """How much worse the choices were than the best, and how wrong the predictions. Raises SplitnetError, OSError."""
     OUT.mkdir(parents=True, exist_ok=True)
     bundle = build_bundle("efficientnet-lite0", OUT / "bundle", cuts=(INPUT_CUT, *CUTS))
-    photos = [photo.path for photo in labelled_photos()[: 5 if short else 10]]
+    photos = [photo.path for photo in labelled_photos()[: TURNS * (1 if short else 3)]]
     cells = SHORT if short else CELLS
     with Progress(transient=True) as bar:
         task = bar.add_task("profile", total=None)
@@ -49,8 +49,8 @@ def measure(short: bool) -> Measured:
             command = [sys.executable, "-m", "benchmarks.plan.device", *own]
             device = link.popen("client", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-            def ask(candidate: Candidate, tasks: Sequence[str]) -> list[float]:
-                return _ask(device, candidate, tasks)
+            def ask(candidate: Candidate, tasks: Sequence[str], turn: int) -> list[float]:
+                return _ask(device, candidate, tasks, turn)
 
             overhead = overhead_of(profile, ask)
             tried: list[Tried] = []
@@ -62,6 +62,10 @@ def measure(short: bool) -> Measured:
     figures = {
         "plan.worst_vs_best": max(one.vs_best for one in tried),
         "plan.worst_prediction_error": max(one.choice_error for one in tried),
+        "plan.worst_vs_best_unscaled": max(one.unscaled_vs_best for one in tried),
+        "plan.worst_prediction_error_unscaled": max(one.unscaled_error for one in tried),
+        "plan.slowest_device": max(one.speed for one in tried),
+        "plan.fastest_device": min(one.speed for one in tried),
         "plan.mean_prediction_error_of_all": mean(errors),
         "plan.worst_prediction_error_of_all": max(errors),
         "plan.overhead_ms": 1000 * overhead,
@@ -70,11 +74,11 @@ def measure(short: bool) -> Measured:
     return Measured(figures, [row for one in tried for row in one.rows()])
 
 
-def _ask(device: subprocess.Popen[str], candidate: Candidate, tasks: Sequence[str]) -> list[float]:
+def _ask(device: subprocess.Popen[str], candidate: Candidate, tasks: Sequence[str], turn: int) -> list[float]:
     assert device.stdin is not None
     assert device.stdout is not None
     cut = {"edge": "", "split": candidate.cut, "cloud": INPUT_CUT}[candidate.mode]
-    wanted = {"cut": cut, "codec": candidate.codec, "tasks": list(tasks)}
+    wanted = {"cut": cut, "codec": candidate.codec, "tasks": list(tasks), "turn": turn, "turns": TURNS}
     device.stdin.write(json.dumps(wanted) + "\n")
     device.stdin.flush()
     line = device.stdout.readline()

@@ -1,7 +1,8 @@
-"""A device emulated F times slower: `python -m benchmarks.plan.device BUNDLE SERVER F PHOTO...`, in a link's namespace.
+"""A device emulated F times slower, in a link's namespace: `python -m benchmarks.plan.device BUNDLE SERVER F PHOTO...`.
 
-Reads lines, JSON: ``{"cut", "codec", "tasks"}`` (no cut: the whole network on the device); answers each with the
-seconds of every photo, from its file to its results. A pause F - 1 times as long follows what the device computes.
+Reads lines, JSON: ``{"cut", "codec", "tasks", "turn", "turns"}`` (no cut: the whole network on the device). Answers each
+with the seconds of every photo of that turn, from its file to its results; the first is tried once before. A pause
+F - 1 times as long follows what the device computes.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def main() -> None:
     device = Device(Bundle.load(bundle), server, float(slowdown))
     for line in sys.stdin:
         wanted = json.loads(line)
-        print(json.dumps(device.run(wanted["cut"], wanted["codec"], wanted["tasks"], [*map(Path, photos)])), flush=True)
+        turn = [Path(photo) for photo in photos[wanted["turn"] :: wanted["turns"]]]
+        print(json.dumps(device.run(wanted["cut"], wanted["codec"], wanted["tasks"], turn)), flush=True)
 
 
 if __name__ == "__main__":
