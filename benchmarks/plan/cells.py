@@ -16,7 +16,7 @@ MAX_KL = 0.025
 
 CONSTRAINTS = Constraints(max_kl=MAX_KL)
 
-TURNS = 5
+TURNS = 3
 """The candidates of a link take turns, so that what else the machine does in those minutes hits all alike."""
 
 FAR = 1.5
