@@ -54,6 +54,7 @@ bench: $(READY) ## Measure every published figure, full size; DATA=FOLDER: rate 
 	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[dev,bench]' -c constraints.txt
 	$(PYTHON) -m benchmarks.demo
 	$(PYTHON) -m benchmarks.footprint
+	$(PYTHON) -m benchmarks.installed
 	$(PYTHON) -m benchmarks.rans
 	$(PYTHON) -m benchmarks.ctx
 	$(PYTHON) -m benchmarks.floats
@@ -79,8 +80,9 @@ soak: $(READY) ## Twenty minutes of load on the service: memory and errors
 faults: $(READY) ## Every fault that a device meets, while photos keep coming (root, 15 minutes)
 	$(PYTHON) -m benchmarks.faults
 
-links: $(READY) ## The edge daemon on links that change, beside every fixed choice and an oracle (root, 50 minutes)
+links: $(READY) ## The edge daemon on links that change, beside every fixed choice and an oracle, and on steps (root, 25 minutes)
 	$(PYTHON) -m benchmarks.links
+	$(PYTHON) -m benchmarks.step
 
 figures: $(READY) ## The short version of every benchmark, and one table: figure, value, bar, met or not
 	$(PYTHON) -m benchmarks.figures

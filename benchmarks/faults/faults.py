@@ -89,6 +89,17 @@ def disk_full(rig: Rig, short: bool) -> None:
     filler.unlink()
 
 
+def clock_jump(rig: Rig, short: bool) -> None:
+    """The device's clock is a month ahead, then a month behind, while photos wait for a server; then right again."""
+    rig.kill_server()
+    for days in (30, -30):
+        rig.clock.set(days * 86_400)
+        time.sleep(1.5 if short else 10)
+    rig.start_server()
+    time.sleep(1 if short else 5)
+    rig.clock.set(0)
+
+
 def daemon_killed(rig: Rig, short: bool) -> None:
     """Killed at random moments, and started again at once."""
     draw = random.Random(0)
@@ -99,7 +110,18 @@ def daemon_killed(rig: Rig, short: bool) -> None:
 
 
 FAULTS: dict[str, Fault] = {
-    one.__name__: one for one in (server_killed, cable_out, half_open, loss, latency, rubbish, disk_full, daemon_killed)
+    one.__name__: one
+    for one in (
+        server_killed,
+        cable_out,
+        half_open,
+        loss,
+        latency,
+        rubbish,
+        disk_full,
+        clock_jump,
+        daemon_killed,
+    )
 }
 
 

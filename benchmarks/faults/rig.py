@@ -15,6 +15,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any, Self
 
+from benchmarks.faults.clock import Clock
 from benchmarks.link import Link
 from splitnet.errors import UnavailableError
 
@@ -42,6 +43,7 @@ class Rig:
     ) -> None:
         self._inbox = inbox
         self.folder, self.link, self._bundle, self._photos, self._pause = folder, link, bundle, photos, pause
+        self.clock = Clock(inbox)
         self._logs = (inbox / "log").open("a")
         self.server: subprocess.Popen[Any] | None = None
         self.daemon: subprocess.Popen[Any] | None = None
@@ -86,7 +88,7 @@ class Rig:
     def start_daemon(self) -> None:
         """Start the daemon."""
         command = [sys.executable, "-m", "splitnet", "edge", "daemon", "--config", str(self.config)]
-        self.daemon = self.link.popen("client", command, stderr=self._logs)
+        self.daemon = self.link.popen("client", command, stderr=self._logs, env=self.clock.environment)
 
     def kill_daemon(self) -> None:
         """Without a word."""

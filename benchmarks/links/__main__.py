@@ -2,20 +2,17 @@
 
 A device emulated 20 times slower and a service, each in a namespace of an emulated link that replays a trace. Every
 policy replays the same trace with the same frames at the same moments; the oracle takes, frame by frame, the fastest of
-the fixed choices. Needs root. The full run takes 50 minutes.
+the fixed choices. Needs root. The full run takes 20 minutes.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from shutil import rmtree
 from statistics import fmean
 from typing import Any
 
@@ -26,22 +23,23 @@ from benchmarks.harness import Measured, main
 from benchmarks.link import Link, LinkSettings
 from benchmarks.links.feed import Answered, feed
 from benchmarks.links.plots import draw
-from benchmarks.links.policies import ADAPTIVE, DEADLINE, FIXED, Policy, write_config
+from benchmarks.links.policies import ADAPTIVE, DEADLINE, FIXED, ONLY_CLOUD, Policy
+from benchmarks.links.rig import running
 from benchmarks.links.traces import NAMES, make_trace
 from benchmarks.plan.profiling import CUTS, emulated_profile
 from splitnet.bundle import Bundle
 from splitnet.bundle.build import INPUT_CUT, build_bundle
 from splitnet.demo.photos import labelled_photos
-from splitnet.errors import UnavailableError
 from splitnet.plan.profile import write_profile
 
 OUT = Path("out/links")
 SECONDS = 120
 WARM_UP = 10.0
 """Seconds in which the daemon gets to know the link; the same for all, and not counted."""
-PORT = 50051
 GAP, GAP_WHO = 1.0, 5.0
-PATIENCE = 30.0
+LANES = 3
+"""Policies at a time, each with a link, a service and a device of its own: a device that is emulated 20 times slower
+computes for a twentieth of the time."""
 
 Run = dict[str, list[Answered]]
 """Source -> its frames."""
@@ -54,6 +52,7 @@ def measure(short: bool) -> Measured:
     fixed = FIXED[:1] + FIXED[-1:] if short else FIXED
     bundle = build_bundle("efficientnet-lite0", OUT / "bundle", cuts=(INPUT_CUT, *CUTS))
     photos = [photo.path for photo in labelled_photos()[:10]]
+    contents = [photo.read_bytes() for photo in photos]
     figures: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     with Progress(transient=True) as bar:
@@ -61,11 +60,16 @@ def measure(short: bool) -> Measured:
         write_profile(OUT / "profile.json", emulated_profile(bundle, photos[:5] if short else photos))
         bar.update(task, total=len(names) * (1 + len(fixed)))
         for name in names:
-            runs: dict[str, Run] = {}
-            for policy in (ADAPTIVE, *fixed):
-                bar.update(task, description=f"{name}: {policy.name}")
-                runs[policy.name] = _run(policy, name, seconds, bundle, [photo.read_bytes() for photo in photos])
+            policies = (ADAPTIVE, *fixed)
+
+            def run(number: int, name: str = name, policies: Sequence[Policy] = policies) -> Run:
+                found = _run(policies[number], name, seconds, bundle, contents, number % LANES / LANES)
                 bar.advance(task)
+                return found
+
+            bar.update(task, description=name)
+            with ThreadPoolExecutor(LANES) as pool:
+                runs = dict(zip([one.name for one in policies], pool.map(run, range(len(policies))), strict=True))
             oracle = _oracle([runs[policy.name]["watch"] for policy in fixed])
             figures |= _figures(name, runs, oracle)
             rows += [_row(name, policy, run) for policy, run in runs.items()]
@@ -74,24 +78,19 @@ def measure(short: bool) -> Measured:
     return Measured(figures, rows)
 
 
-def _run(policy: Policy, name: str, seconds: int, bundle: Bundle, photos: Sequence[bytes]) -> Run:
-    folder = OUT / "run"
-    rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def _run(policy: Policy, name: str, seconds: int, bundle: Bundle, photos: Sequence[bytes], phase: float) -> Run:
+    """`phase` is the part of a second at which the trace begins: what runs beside it computes at other moments."""
+    folder = OUT / policy.name.replace(" ", "-")
     trace = make_trace(name, seconds)
     with (
         Link(trace[0][1] if not trace[0][1].outage else LinkSettings(), seed=1) as link,
-        _serving(link, bundle) as server,
+        running(link, folder, bundle, OUT / "profile.json", policy),
     ):
-        config = write_config(policy, folder, bundle.path.resolve(), (OUT / "profile.json").resolve(), server)
-        command = [sys.executable, "-m", "splitnet", "edge", "daemon", "--config", str(config)]
-        with (OUT / "daemon.log").open("a") as log:
-            daemon = link.popen("client", command, stderr=log)
-            _wait_for(folder / "watch.sock", daemon)
-            time.sleep(WARM_UP / 2)
-            _warm(folder, policy, photos)
-            start = link.replay(trace)
-            return _feed(folder, policy, photos, start, seconds)
+        time.sleep(WARM_UP / 2)
+        _warm(folder, policy, photos)
+        time.sleep((phase - time.monotonic()) % 1.0)
+        start = link.replay(trace)
+        return _feed(folder, policy, photos, start, seconds)
 
 
 def _warm(folder: Path, policy: Policy, photos: Sequence[bytes]) -> None:
@@ -102,7 +101,7 @@ def _warm(folder: Path, policy: Policy, photos: Sequence[bytes]) -> None:
 def _feed(folder: Path, policy: Policy, photos: Sequence[bytes], start: float, seconds: int) -> Run:
     found: Run = {}
     sources = {"watch": np.arange(0.5, seconds, GAP)} | (
-        {"who": np.arange(1.0, seconds, GAP_WHO)} if policy.server else {}
+        {ONLY_CLOUD: np.arange(1.0, seconds, GAP_WHO)} if policy.server else {}
     )
 
     def one(source: str, dues: Sequence[float]) -> None:
@@ -114,36 +113,6 @@ def _feed(folder: Path, policy: Policy, photos: Sequence[bytes], start: float, s
     for thread in threads:
         thread.join()
     return found
-
-
-@contextmanager
-def _serving(link: Link, bundle: Bundle) -> Iterator[str]:
-    address = f"{link.server.address}:{PORT}"
-    with (OUT / "server.log").open("a") as log:
-        serve = [
-            sys.executable,
-            "-m",
-            "splitnet",
-            "serve",
-            "--bundle",
-            str(bundle.path),
-            "--listen",
-            address,
-            "--insecure",
-        ]
-        server = link.popen("server", serve, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert server.stdout is not None
-        if not server.stdout.readline().startswith("serving on "):
-            raise UnavailableError(f"the server did not start; {OUT / 'server.log'} says why")
-        yield address
-
-
-def _wait_for(path: Path, daemon: subprocess.Popen[Any]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not path.exists():
-        if daemon.poll() is not None or time.monotonic() > end:
-            raise UnavailableError(f"the daemon did not start; {OUT / 'daemon.log'} says why")
-        time.sleep(0.02)
 
 
 def _oracle(fixed: Sequence[Sequence[Answered]]) -> list[float]:

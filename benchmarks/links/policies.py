@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,17 +33,20 @@ FIXED = (
 )
 
 
-def write_config(policy: Policy, folder: Path, bundle: Path, profile: Path, server: str) -> Path:
-    """The daemon's configuration in `folder`: frames come over Unix sockets, answers go back over them.
+ONLY_CLOUD = "who"
+SOURCES = {"watch": '["classification"]', ONLY_CLOUD: '["classification", "embedding"]'}
+"""Tasks: `watch` wants what the device can answer too, the other has one whose head is in the cloud alone."""
 
-    `watch` wants what the device can answer too, `who` has a task whose head is in the cloud alone.
-    """
+
+def write_config(
+    policy: Policy, folder: Path, bundle: Path, profile: Path, server: str, sources: Mapping[str, str]
+) -> Path:
+    """The daemon's configuration in `folder`: frames come over Unix sockets, answers go back over them."""
     how = f'cut = "{policy.cut}"\ncodec = "{policy.codec}"\n' if policy.cut else ""
     if policy == ADAPTIVE:
         how = f'edge_profile = "{profile}"\ncloud_profile = "{profile}"\n'
     link = f'[[servers]]\naddress = "{server}"\n' if policy.server else ""
     only = 'cloud_only = ["embedding"]\n' if policy.server else ""
-    sources = {"watch": '["classification"]'} | ({"who": '["classification", "embedding"]'} if policy.server else {})
     text = (
         f'state = "state"\ngrace = 1.0\n{link}[link]\nlongest_pause = 2.0\n'
         f'[models.lite0]\nbundle = "{bundle}"\n{how}{only}slowdown = {SLOWDOWN}\n'

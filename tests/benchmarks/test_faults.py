@@ -14,7 +14,7 @@ from splitnet.bundle import Bundle
 pytestmark = pytest.mark.skipif(bool(namespaces.lacking()), reason=f"no emulated links: {namespaces.lacking()}")
 
 
-@pytest.mark.parametrize("name", ["half_open"])
+@pytest.mark.parametrize("name", ["half_open", "clock_jump"])
 def test_nothing_promised_is_lost_and_nothing_comes_twice(
     name: str, tiny_bundle: Bundle, photos: tuple[Path, ...]
 ) -> None:

@@ -16,6 +16,8 @@ SURE = 3
 LARGE = 0.5
 FORGETTING = 0.01
 """Share of what is known of the service's speed that each look forgets while the device answers alone."""
+BOUNDLESS = 1e10
+"""Bits a second on which sending takes no time."""
 WEIGHT = 0.2
 """Of a new measurement of the device's or the service's speed in their estimates."""
 
@@ -37,8 +39,8 @@ class LivePlan:
     """The best candidate for the conditions, of those that keep to the constraints.
 
     Times of the profile are scaled by what device and service really take (`computed`, `answered`): their load, their
-    temperature. Until the link is known, the choice is the one for `assumed`. Raises UsageError where no candidate
-    keeps to the constraints.
+    temperature. Until the link is known, the choice is the one for `assumed`. `curious` says that a faster link would
+    change the choice, so that it is worth measuring. Raises UsageError where no candidate keeps to the constraints.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class LivePlan:
         self._preferred, self._times = "", 0
         self._local = next((one.edge for one in self._candidates if one.mode == "edge"), 0.0)
         self._current = made.choice.candidate
+        self.curious = True
         self.choice = self._chosen("before anything was measured")
 
     @property
@@ -87,16 +90,15 @@ class LivePlan:
             # Nobody asks the service, so nobody hears that it is faster again.
             self._cloud += FORGETTING * (1 - self._cloud)
         link = Link(now.bandwidth, now.rtt, overhead=now.queue, interval=now.interval)
-        made = plan([self._scaled(one) for one in self._candidates], link, objective=self._objective)
-        by_name = {one.candidate.name: one for one in made.table}
-        best, held = made.choice, by_name[self._current.name]
-        gain = self._gain(best, held)
-        if best is held or gain < GAIN or (held.latency - best.latency < LEAST and self._objective == "latency"):
+        made, held = self._planned(link)
+        best = made.choice
+        self.curious = self._pays(*self._planned(replace(link, bandwidth=BOUNDLESS)))
+        if not self._pays(made, held):
             self._preferred, self._times = "", 0
             return self.choice
         self._times = self._times + 1 if self._preferred == best.candidate.name else 1
         self._preferred = best.candidate.name
-        if self._times >= SURE or (gain >= LARGE and self._times > 1):
+        if self._times >= SURE or (self._gain(best, held) >= LARGE and self._times > 1):
             self._change(best.candidate.name, _reason(made, held, link))
         return self.choice
 
@@ -105,6 +107,16 @@ class LivePlan:
             edge = next(one for one in self._candidates if one.mode == "edge")
             self._change(edge.name, "no server answers")
         return self.choice
+
+    def _planned(self, link: Link) -> tuple[Plan, Prediction]:
+        """The best on such a link, and what the current choice would take there."""
+        made = plan([self._scaled(one) for one in self._candidates], link, objective=self._objective)
+        return made, next(one for one in made.table if one.candidate.name == self._current.name)
+
+    def _pays(self, made: Plan, held: Prediction) -> bool:
+        best = made.choice
+        little = held.latency - best.latency < LEAST and self._objective == "latency"
+        return best is not held and self._gain(best, held) >= GAIN and not little
 
     def _gain(self, best: Prediction, held: Prediction) -> float:
         match self._objective:

@@ -30,11 +30,11 @@ STUCK = 120.0
 
 async def follow(servers: Servers, plans: dict[str, LivePlan]) -> None:
     """Let the plans follow the link until cancelled."""
-    servers.exploring = bool(plans)
     while True:
         conditions = conditions_of(servers)
         for plan in plans.values():
             plan.look(conditions)
+        servers.exploring = any(plan.curious for plan in plans.values())
         await asyncio.sleep(PLAN)
 
 
@@ -43,6 +43,7 @@ def conditions_of(servers: Servers) -> Conditions:
     server = servers.current
     if server is None:
         return Conditions(up=servers.hopeful)
+    server.listen()
     meter = server.meter
     return Conditions(True, meter.bandwidth, meter.rtt, meter.queue_at(time.monotonic()), meter.interval)
 

@@ -23,6 +23,8 @@ LONGEST_INTERVAL = 60.0
 """Seconds between two requests beyond which more makes no difference."""
 FORGET = 10.0
 """Seconds after which what was heard of the server's line counts a third."""
+OVERDUE, PATIENCE = 2.0, 0.3
+"""An answer that takes so many times what was expected, and more seconds than one lost packet costs, is news itself."""
 LARGEST = 65_536
 """Bytes that a measurement of the bandwidth may cost."""
 
@@ -61,7 +63,7 @@ class Meter:
     def __init__(self) -> None:
         self.rtt: float | None = None
         self.bandwidth: float | None = None
-        self.queue, self.interval = 0.0, 0.0
+        self.queue, self.interval, self.service = 0.0, 0.0, 0.0
         self.exchanges = 0
         self.surprised = False
         self.bounded = False
@@ -89,6 +91,7 @@ class Meter:
         idle = max(0.0, one.sent - self._last_sent) if self.exchanges > 1 else math.inf
         if not one.probe:
             self.queue += SLOWLY * (one.queue - self.queue)
+            self.service += SLOWLY * (one.service - one.queue - self.service)
             self._asked = one.came
             if self.exchanges > 1:
                 self.interval += SLOWLY * (min(idle, LONGEST_INTERVAL) - self.interval)
@@ -124,9 +127,22 @@ class Meter:
             return 4096
         return min(LARGEST, max(1024, int(4 * NOISE * self.bandwidth / 8)))
 
+    def quiet(self, now: float) -> float:
+        """Seconds since anything came that says something about the bandwidth; infinite where nothing did."""
+        return now - self._last_answer
+
     def queue_at(self, now: float) -> float:
         """Seconds in the server's line, by now: what was heard long ago says little."""
         return self.queue * math.exp(-max(0.0, now - self._asked) / FORGET) if self.exchanges else 0.0
+
+    def waiting(self, request: float, answer: float, sent: float, now: float) -> None:
+        """The oldest exchange under way: a link that became slow is noticed before an answer comes."""
+        if self.bandwidth is None or self.rtt is None:
+            return
+        seconds = now - max(sent, self._last_answer)
+        expected = wire_seconds(request, answer, self.bandwidth, self.rtt) + self.queue + self.service
+        if seconds > max(OVERDUE * expected, PATIENCE):
+            self.late(request, seconds - self.service)
 
     def late(self, request: float, seconds: float) -> None:
         """Silence for `seconds` after a request of so many bytes: the bandwidth is at most what this allows.

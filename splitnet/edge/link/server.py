@@ -65,13 +65,24 @@ class Server:
         self.meter = Meter()
         self.state: State = "new"
         self.error = ""
-        self.in_flight = 0
+        self._under_way: dict[int, tuple[float, float, float]] = {}
         self.most_bytes = DEFAULT_MAX_FRAME_BYTES
         self.since = time.time()
         self._connect, self._pauses = connect, pauses or Pauses()
         self._transport: ProbingTransport | None = None
-        self._failures, self._late = 0, 0
+        self._failures, self._late, self._asked = 0, 0, 0
         self._until = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have no answer yet."""
+        return len(self._under_way)
+
+    def listen(self) -> None:
+        """Take note of how long the oldest request has waited for its answer. Called a few times a second."""
+        oldest = next(iter(self._under_way.values()), None)
+        if oldest is not None:
+            self.meter.waiting(*oldest, time.monotonic())
 
     @property
     def pause(self) -> float:
@@ -95,7 +106,8 @@ class Server:
             )
         transport = self._opened()
         size, sent = len(request.frame) + REQUEST_FIELDS, time.monotonic()
-        self.in_flight += 1
+        ticket = self._asked = self._asked + 1
+        self._under_way[ticket] = (size, answer_bytes + ANSWER_FIELDS, sent)
         try:
             response = await transport.infer(request, timeout)
         except (InvalidRequestError, FingerprintError, UnknownError, PermissionDeniedError):
@@ -122,7 +134,7 @@ class Server:
             await self._down(transport, error)
             raise
         finally:
-            self.in_flight -= 1
+            del self._under_way[ticket]
         timing = response.timing
         self.meter.exchanged(
             Exchange(size, answer_bytes + ANSWER_FIELDS, sent, time.monotonic(), timing.total, timing.queue)

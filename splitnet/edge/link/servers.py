@@ -23,6 +23,8 @@ PROBE_SECONDS = 5.0
 """Pause between two measurements of a round trip while nothing surprises."""
 FIRST_CONTACT = 1.0
 """Seconds after the start in which requests wait for a server that nobody has reached yet."""
+QUIET = 1.0
+"""The same while a plan waits for a faster link and nothing goes over this one: seconds without an exchange."""
 SOON = 0.25
 """The same after something did, and the pause between two looks at servers that are down."""
 
@@ -38,7 +40,7 @@ class Servers:
     one because it carries an id. Servers that are down are looked after by `watch`, never by requests: with none up, a
     request fails at once and can be answered elsewhere. `check` is asked of each server before it is used, and again
     when it was down: it raises ServiceError where the server does not have what this device needs. With `exploring`
-    set, bandwidth is measured too where traffic does not tell it: somebody plans with it.
+    set, bandwidth is measured too where traffic does not tell it: somebody would do otherwise on a faster link.
     """
 
     def __init__(
@@ -53,7 +55,6 @@ class Servers:
         self._check, self._changed, self._timeout = check, changed, timeout
         self.exploring = False
         self._begun = time.monotonic()
-        self._seen: dict[str, int] = {}
         self._told: dict[str, tuple[str, str]] = {}
 
     @property
@@ -134,16 +135,21 @@ class Servers:
             await self._rest(server)
 
     async def _measure(self, server: Server) -> None:
-        meter, seen = server.meter, self._seen.get(server.address, 0)
+        meter = server.meter
+        silent = self._silent(server)
         await server.probe(self._timeout)
-        if self.exploring and meter.payload and (meter.bounded or meter.exchanges == seen):
+        if self.exploring and meter.payload and (meter.bounded or silent):
             await server.probe(self._timeout, meter.payload)
-        self._seen[server.address] = meter.exchanges
+
+    def _silent(self, server: Server) -> bool:
+        return server.meter.quiet(time.monotonic()) >= QUIET
 
     async def _rest(self, server: Server) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + PROBE_SECONDS
-        while loop.time() < until and server.state == "up" and not server.meter.surprised:
+        begun = time.monotonic()
+        while server.state == "up" and not server.meter.surprised:
+            rested = time.monotonic() - begun
+            if rested >= PROBE_SECONDS or (rested >= QUIET and self.exploring and self._silent(server)):
+                return
             await asyncio.sleep(SOON)
         if server.state in ("up", "busy"):
             # Not more often than that, whatever surprises.

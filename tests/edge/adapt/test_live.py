@@ -170,3 +170,16 @@ def test_before_the_link_is_known_the_assumed_one_counts() -> None:
     before = plan.choice
     assert before.reason == "before anything was measured"
     assert plan.look(Conditions(True)) == before
+
+
+def test_a_faster_link_is_of_interest_only_where_it_would_change_the_choice() -> None:
+    plan = live()
+    assert plan.curious
+    settle(plan, SLOW)
+    assert plan.curious
+    settle(plan, FAST)
+    assert not plan.curious
+    # A device that nothing sent can beat, on whatever link.
+    quick = live(candidates=(Candidate("edge", edge=0.004, agreement=1.0, kl=0.0), BLOCK7, JPEG))
+    settle(quick, SLOW)
+    assert not quick.curious

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from splitnet.edge.link.meter import FASTEST, NOISE, Exchange, Meter, bandwidth_of, wire_seconds
+from splitnet.edge.link.meter import FASTEST, NOISE, PATIENCE, Exchange, Meter, bandwidth_of, wire_seconds
 
 ANSWER = 500.0
 
@@ -109,6 +109,35 @@ def test_no_answer_bounds_the_bandwidth_from_above() -> None:
     meter.late(10_000, 1.0)
     assert meter.bandwidth == pytest.approx(8 * 10_000 / 1.0, rel=0.15)
     assert meter.surprised
+
+
+def test_an_answer_that_is_overdue_bounds_it_too_while_it_is_awaited() -> None:
+    meter, way = Meter(), Way(1e7, 0.02)
+    for _ in range(10):
+        way.probe(meter)
+        way.exchange(meter, 12_000)
+    known = meter.bandwidth
+    assert known is not None
+    # One lost packet takes 0.2 seconds.
+    meter.waiting(12_000, ANSWER, way.now, way.now + 0.9 * PATIENCE)
+    assert meter.bandwidth == known
+    meter.waiting(12_000, ANSWER, way.now, way.now + 0.5)
+    assert meter.bandwidth == pytest.approx(8 * 12_000 / 0.48, rel=0.2)
+    # An answer that came meanwhile had the link before.
+    meter.exchanged(Exchange(100, 100, way.now, way.now + 2.0, 0.0))
+    known = meter.bandwidth
+    meter.waiting(12_000, ANSWER, way.now, way.now + 2.0 + 0.9 * PATIENCE)
+    assert meter.bandwidth == known
+
+
+def test_a_slow_service_is_no_slow_link() -> None:
+    meter, way = Meter(), Way(1e7, 0.02)
+    for _ in range(30):
+        way.probe(meter)
+        way.exchange(meter, 12_000, service=1.0)
+    known = meter.bandwidth
+    meter.waiting(12_000, ANSWER, way.now, way.now + 1.5)
+    assert meter.bandwidth == known
 
 
 def test_a_probe_behind_frames_is_only_a_bound() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
 from splitnet.edge.grpc_aio_transport import SILENT
+from splitnet.edge.link import servers as servers_module
+from splitnet.edge.link.meter import Exchange
 from splitnet.edge.link.server import LATE_IN_A_ROW, Pauses, Server
 from splitnet.edge.link.servers import Servers
 from splitnet.errors import (
@@ -36,6 +39,8 @@ class Scripted:
     closed: int = 0
     address: str = "scripted"
     hold: asyncio.Event | None = None
+    seconds: float = 0.01
+    payloads: list[int] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
 
     def connect(self) -> Scripted:
@@ -53,7 +58,8 @@ class Scripted:
     async def probe(self, timeout: float, payload: int = 0) -> float:
         if self.probe_failure is not None:
             raise self.probe_failure
-        return 0.01
+        self.payloads.append(payload)
+        return self.seconds
 
     async def describe(self, name: str, version: str = "", timeout: float | None = None) -> ModelInfo:
         raise AssertionError("the check is the test's own")
@@ -270,3 +276,40 @@ def test_pauses_grow_to_the_longest_and_are_spread() -> None:
     assert [low.after(number) for number in (1, 2, 3)] == pytest.approx([0.1, 0.2, 0.4])
     assert [high.after(number) for number in (1, 2, 3)] == pytest.approx([0.2, 0.4, 0.8])
     assert high.after(1000) == 10.0
+
+
+@pytest.mark.parametrize("exploring", [True, False])
+async def test_a_link_over_which_nothing_goes_is_measured_while_a_faster_one_would_matter(
+    exploring: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers_module, "QUIET", 0.02)
+    monkeypatch.setattr(servers_module, "SOON", 0.005)
+    script = Scripted()
+    servers = await up(script)
+    servers.exploring = exploring
+    watching = asyncio.create_task(servers.watch())
+    try:
+        # Long before PROBE_SECONDS are over.
+        async with asyncio.timeout(2.0):
+            while len([one for one in script.payloads if one or not exploring]) < 4:
+                await asyncio.sleep(0.005)
+                servers.servers[0].meter.surprised = not exploring
+    finally:
+        watching.cancel()
+    assert exploring or not any(script.payloads)
+
+
+async def test_traffic_is_a_measurement_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers_module, "QUIET", 30.0)
+    monkeypatch.setattr(servers_module, "SOON", 0.005)
+    script = Scripted(seconds=0.1)
+    servers = await up(script)
+    servers.exploring = True
+    # An exchange that says how fast the link is, not only that it is fast.
+    servers.servers[0].meter.exchanged(Exchange(5000, 100, time.monotonic() - 1, time.monotonic(), 0.0))
+    watching = asyncio.create_task(servers.watch())
+    while len(script.payloads) < 3:
+        await asyncio.sleep(0.005)
+        servers.servers[0].meter.surprised = True
+    watching.cancel()
+    assert not any(script.payloads)
