@@ -23,9 +23,8 @@ class Clock:
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise UnavailableError(
-                f"the clock's library was not built: {getattr(error, 'stderr', '') or error}"
-            ) from error
+            told = getattr(error, "stderr", "") or error
+            raise UnavailableError(f"the clock was not built; install a C compiler as `cc` ({told})") from error
         self.environment = {**os.environ, "LD_PRELOAD": str(library), "SPLITNET_CLOCK": str(self._offset)}
         self.set(0)
 

@@ -10,7 +10,8 @@ import threading
 import time
 from contextlib import suppress
 
-from benchmarks.faults.rig import PORT, Fault, Rig
+from benchmarks.faults.rig import Fault, Rig
+from benchmarks.link.service import PORT
 
 
 def server_killed(rig: Rig, short: bool) -> None:

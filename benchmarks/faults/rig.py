@@ -17,9 +17,9 @@ from typing import Any, Self
 
 from benchmarks.faults.clock import Clock
 from benchmarks.link import Link
+from benchmarks.link.service import address_of, start_service
 from splitnet.errors import UnavailableError
 
-PORT = 50051
 PATIENCE = 300.0
 
 
@@ -51,11 +51,10 @@ class Rig:
         self.sent = 0
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._bring), threading.Thread(target=self._watch)]
-        address = f"{link.server.address}:{PORT}"
         self.config = folder / "edge.toml"
         text = (
             f'state = "state"\ngrace = 2.0\n[models.lite0]\nbundle = "{bundle.resolve()}"\n'
-            f'[[servers]]\naddress = "{address}"\n[link]\ntimeout = 3.0\nlongest_pause = 1.0\nkeepalive = 10\n'
+            f'[[servers]]\naddress = "{address_of(link)}"\n[link]\ntimeout = 3.0\nlongest_pause = 1.0\nkeepalive = 10\n'
             '[sinks.table]\nkind = "sqlite"\npath = "out.sqlite"\n[sinks.lines]\nkind = "jsonl"\npath = "out.jsonl"\n'
         )
         for name, sink in (("odd", "table"), ("even", "lines")):
@@ -68,22 +67,13 @@ class Rig:
 
     def start_server(self) -> None:
         """Start the service and wait until it answers."""
-        address = f"{self.link.server.address}:{PORT}"
-        serve = [sys.executable, "-m", "splitnet", "serve", "--bundle", str(self._bundle), "--listen", address]
-        self.server = self.link.popen(
-            "server", [*serve, "--insecure"], stdout=subprocess.PIPE, stderr=self._logs, text=True
-        )
-        assert self.server.stdout is not None
-        if not self.server.stdout.readline().startswith("serving on "):
-            raise UnavailableError(f"the server did not start; {self._inbox / 'log'} says why")
+        self.server = start_service(self.link, self._bundle, self._logs)
 
     def kill_server(self) -> None:
         """Without a word."""
         assert self.server is not None
-        assert self.server.stdout is not None
         self.server.kill()
         self.server.wait()
-        self.server.stdout.close()
 
     def start_daemon(self) -> None:
         """Start the daemon."""
@@ -166,8 +156,6 @@ class Rig:
             if process is not None and process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait()
-        if self.server is not None and self.server.stdout is not None:
-            self.server.stdout.close()
         self._logs.close()
 
 

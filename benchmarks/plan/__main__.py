@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from benchmarks.harness import Measured, main
 from benchmarks.link import Link, LinkSettings
+from benchmarks.link.service import address_of, start_service
 from benchmarks.plan.cells import CELLS, SHORT, TURNS, Tried, overhead_of, try_cell
 from benchmarks.plan.profiling import CUTS, SLOWDOWN, emulated_profile
 from splitnet.bundle import Bundle
@@ -29,7 +30,6 @@ from splitnet.errors import UnavailableError
 from splitnet.plan import Candidate
 
 OUT = Path("out/plan")
-PORT = 50051
 LANES = 2
 """Links at a time: a device that is emulated 20 times slower computes for a twentieth of the time."""
 
@@ -100,13 +100,8 @@ class _Rig:
 def _rig(bundle: Bundle, photos: Sequence[Path]) -> Iterator[_Rig]:
     """A service and a device, each in a namespace of a link without limits. Raises UnavailableError."""
     with Link(LinkSettings()) as link, (OUT / "server.log").open("a") as log:
-        address = f"{link.server.address}:{PORT}"
-        serve = [sys.executable, "-m", "splitnet", "serve", "--bundle", str(bundle.path), "--listen", address]
-        server = link.popen("server", [*serve, "--insecure"], stdout=subprocess.PIPE, stderr=log, text=True)
-        assert server.stdout is not None
-        if not server.stdout.readline().startswith("serving on "):
-            raise UnavailableError(f"the server did not start; {OUT / 'server.log'} says why")
-        own = [str(bundle.path), address, str(SLOWDOWN), *map(str, photos)]
+        start_service(link, bundle.path, log)
+        own = [str(bundle.path), address_of(link), str(SLOWDOWN), *map(str, photos)]
         command = [sys.executable, "-m", "benchmarks.plan.device", *own]
         yield _Rig(link, link.popen("client", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from splitnet.edge.adapt.choice import Choice, choice_of
+from splitnet.edge.link.meter import FASTEST
 from splitnet.plan import Candidate, Constraints, Link, Objective, Plan, Prediction, plan
 
 GAIN = 0.10
@@ -16,8 +17,6 @@ SURE = 3
 LARGE = 0.5
 FORGETTING = 0.01
 """Share of what is known of the service's speed that each look forgets while the device answers alone."""
-BOUNDLESS = 1e10
-"""Bits a second on which sending takes no time."""
 WEIGHT = 0.2
 """Of a new measurement of the device's or the service's speed in their estimates."""
 
@@ -90,9 +89,10 @@ class LivePlan:
             # Nobody asks the service, so nobody hears that it is faster again.
             self._cloud += FORGETTING * (1 - self._cloud)
         link = Link(now.bandwidth, now.rtt, overhead=now.queue, interval=now.interval)
-        made, held = self._planned(link)
+        scaled = [self._scaled(one) for one in self._candidates]
+        made, held = self._planned(scaled, link)
         best = made.choice
-        self.curious = self._pays(*self._planned(replace(link, bandwidth=BOUNDLESS)))
+        self.curious = self._pays(*self._planned(scaled, replace(link, bandwidth=FASTEST)))
         if not self._pays(made, held):
             self._preferred, self._times = "", 0
             return self.choice
@@ -108,9 +108,9 @@ class LivePlan:
             self._change(edge.name, "no server answers")
         return self.choice
 
-    def _planned(self, link: Link) -> tuple[Plan, Prediction]:
+    def _planned(self, scaled: Sequence[Candidate], link: Link) -> tuple[Plan, Prediction]:
         """The best on such a link, and what the current choice would take there."""
-        made = plan([self._scaled(one) for one in self._candidates], link, objective=self._objective)
+        made = plan(scaled, link, objective=self._objective)
         return made, next(one for one in made.table if one.candidate.name == self._current.name)
 
     def _pays(self, made: Plan, held: Prediction) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -22,40 +24,44 @@ async def test_a_probe_of_any_size_is_answered(tiny_bundle: Bundle, payload: int
         await transport.aclose()
 
 
-async def test_a_probe_that_hangs_while_its_connection_is_closed_says_so() -> None:
-    """Not a cancellation, which would end the task that looks after servers."""
+@asynccontextmanager
+async def silent() -> AsyncIterator[tuple[AsyncGrpcTransport, asyncio.Event]]:
+    """A transport to something that takes connections and says nothing; the event says that it has one."""
     held: list[asyncio.StreamWriter] = []
-    listener = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
-    async with listener:
+    reached = asyncio.Event()
+
+    def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+        reached.set()
+
+    async with await asyncio.start_server(hold, "127.0.0.1", 0) as listener:
         host, port = listener.sockets[0].getsockname()
         transport = AsyncGrpcTransport(f"{host}:{port}")
+        yield transport, reached
+        await transport.aclose()
+        for writer in held:
+            writer.close()
+
+
+async def test_a_probe_that_hangs_while_its_connection_is_closed_says_so() -> None:
+    """Not a cancellation, which would end the task that looks after servers."""
+    async with silent() as (transport, reached):
         probing = asyncio.create_task(transport.probe(20.0))
         describing = asyncio.create_task(transport.describe("tiny", timeout=20.0))
-        while not held:
-            await asyncio.sleep(0.01)
+        await reached.wait()
         await transport.aclose()
         for task in (probing, describing):
             with pytest.raises(UnavailableError):
                 await task
-        for writer in held:
-            writer.close()
 
 
 async def test_a_task_that_is_cancelled_is_cancelled() -> None:
-    held: list[asyncio.StreamWriter] = []
-    listener = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
-    async with listener:
-        host, port = listener.sockets[0].getsockname()
-        transport = AsyncGrpcTransport(f"{host}:{port}")
+    async with silent() as (transport, reached):
         probing = asyncio.create_task(transport.probe(20.0))
-        while not held:
-            await asyncio.sleep(0.01)
+        await reached.wait()
         probing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await probing
-        await transport.aclose()
-        for writer in held:
-            writer.close()
 
 
 async def test_a_token_that_is_being_replaced_is_a_passing_failure(tiny_bundle: Bundle, tmp_path: Path) -> None:
